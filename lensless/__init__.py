@@ -1,0 +1,1 @@
+"""Cameras without lenses: physics, reconstruction, learning, calibration and benchmark on PyTorch."""
