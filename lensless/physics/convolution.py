@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lensless.errors import InputError
-from lensless.physics.fft import GridFFT, crop_centred, fast_size, pad_centred
+from lensless.physics.fft import GridFFT, crop_centred, fast_shape, fast_size, pad_centred
 from lensless.physics.operator import LinearOperator
 
 
@@ -15,13 +15,21 @@ def check_psf(psf: Tensor, ndim: int, layout: str) -> None:
     if psf.ndim != ndim:
         raise InputError(f"psf: expected {layout}, got {tuple(psf.shape)}")
     if not psf.is_floating_point():
-        raise InputError(f"psf: expected floating point, got {psf.dtype}; divide the counts by full scale first")
+        raise InputError(
+            f"psf: expected floating point, got {psf.dtype}; divide the counts by full scale first"
+        )
     if psf.shape[-1] in (3, 4) and psf.shape[-3] > 4:
-        raise InputError(f"psf: expected {layout}, got {tuple(psf.shape)}; channels last? use psf.movedim(-1, -3)")
+        raise InputError(
+            f"psf: expected {layout}, got {tuple(psf.shape)}; channels last? use psf.movedim(-1, -3)"
+        )
     if not bool(torch.isfinite(psf).all()):
-        raise InputError(f"psf: expected finite values, got {int((~torch.isfinite(psf)).sum())} NaN or infinite")
+        raise InputError(
+            f"psf: expected finite values, got {int((~torch.isfinite(psf)).sum())} NaN or infinite"
+        )
     if not bool(psf.flatten(-3).any(-1).all()):
-        raise InputError("psf: expected light somewhere, got a PSF of zeros; is the background level too high?")
+        raise InputError(
+            "psf: expected light somewhere, got a PSF of zeros; is the background level too high?"
+        )
 
 
 class LenslessConvolution(LinearOperator):
@@ -52,8 +60,8 @@ class LenslessConvolution(LinearOperator):
         sensor = tuple(psf.shape[-2:])
         scene = sensor if scene_shape is None else tuple(int(n) for n in scene_shape)
         if fft_shape is None:
-            fft_shape = tuple(
-                fast_size(max(2 * s, least_grid(s, n))) for s, n in zip(sensor, scene, strict=True)
+            fft_shape = fast_shape(
+                tuple(max(2 * s, least_grid(s, n)) for s, n in zip(sensor, scene, strict=True))
             )
         check_grid(fft_shape, sensor, scene)
         self.batch = psf.shape[0]
@@ -74,13 +82,13 @@ class LenslessConvolution(LinearOperator):
         return self._filter(x, self.spectrum, self.sensor_shape[1:], out)
 
     def _adjoint(self, y: Tensor, out: Tensor | None) -> Tensor:
-        if self._conjugate is None:
+        if self._conjugate is None or self.spectrum.requires_grad:
             self._conjugate = self.spectrum.conj().resolve_conj()
         return self._filter(y, self._conjugate, self.scene_shape[1:], out)
 
     def _filter(self, x: Tensor, spectrum: Tensor, size: tuple[int, int], out: Tensor | None) -> Tensor:
         if torch.is_grad_enabled() and (x.requires_grad or spectrum.requires_grad):
-            return self.fft.inverse(self.fft.forward(x) * spectrum, size)
+            return self.fft.inverse(self.fft.forward(x) * spectrum, size, out=out)
         if x.device.type != "cpu":
             return self.fft.inverse(self.fft.forward(x).mul_(spectrum), size, out=out)
         if out is None:

@@ -26,17 +26,25 @@ COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 @functools.cache
 def fast_size(n: int) -> int:
-    """Smallest even 5-smooth size >= n whose rows do not alias in the cache.
+    """Smallest even 5-smooth number >= n: a size that every FFT library handles fast."""
+    if n < 1:
+        raise InputError(f"n: expected a size of at least 1, got {n}")
+    size = n + n % 2
+    while not _is_5_smooth(size):
+        size += 2
+    return size
+
+
+def fast_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Smallest fast grid (P, Q) that holds ``shape``.
 
     A row length that is a multiple of 1024 puts all rows of a single-precision image into the same cache sets; an
     inverse transform then takes about three times as long (`benchmarks/fft_sizes.py`), so those are skipped.
     """
-    if n < 1:
-        raise InputError(f"n: expected a size of at least 1, got {n}")
-    size = n + n % 2
-    while size % 1024 == 0 or not _is_5_smooth(size):
-        size += 2
-    return size
+    height, width = fast_size(shape[0]), fast_size(shape[1])
+    while width % 1024 == 0:
+        width = fast_size(width + 2)
+    return height, width
 
 
 def _is_5_smooth(n: int) -> bool:
@@ -128,7 +136,12 @@ class GridFFT:
             rows = self._row_buffer((*spectrum.shape[:-2], size[0]), spectrum.real.dtype)
         kept = centred_slice(self.shape[0], size[0])
         ducc0.fft.c2r(
-            values[..., kept, :], axes=(-1,), lastsize=self.shape[1], forward=False, inorm=2, out=rows.numpy(),
+            values[..., kept, :],
+            axes=(-1,),
+            lastsize=self.shape[1],
+            forward=False,
+            inorm=2,
+            out=rows.numpy(),
             nthreads=threads,
         )
         if rows is out:
@@ -146,3 +159,15 @@ class GridFFT:
         if self._rows is None or self._rows.shape != shape or self._rows.dtype != dtype:
             self._rows = torch.empty(shape, dtype=dtype)
         return self._rows
+
+
+def complex_fft2(x: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Spectrum (..., P, Q) of a complex image (..., h, w) zero-padded centre on centre to ``shape``."""
+    rows = torch.fft.fft(pad_centred(x, (x.shape[-2], shape[1])), dim=-1)
+    return torch.fft.fft(pad_centred(rows, shape), dim=-2)
+
+
+def complex_ifft2(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
+    """Central (..., *size) of the inverse transform of a complex spectrum (..., P, Q); undoes ``complex_fft2``."""
+    columns = crop_centred(torch.fft.ifft(spectrum, dim=-2), (size[0], spectrum.shape[-1]))
+    return crop_centred(torch.fft.ifft(columns, dim=-1), size)

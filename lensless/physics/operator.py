@@ -110,7 +110,7 @@ class LinearOperator(ABC):
         for _ in range(iterations):
             x = x / torch.linalg.vector_norm(x, dim=axes, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
             y = self._forward(x, None)
-            value = y.square().sum(axes)
+            value = y.square().flatten(1).sum(1)
             if previous is not None and bool((value - previous).abs().le(tolerance * value).all()):
                 break
             previous = value

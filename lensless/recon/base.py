@@ -72,7 +72,9 @@ class IterativeSolver(Reconstructor):
             if value is not None and not value > 0:
                 raise InputError(f"{name}: expected a positive number, got {value}")
         if record_every < 0:
-            raise InputError(f"record_every: expected 0 (never) or a number of iterations, got {record_every}")
+            raise InputError(
+                f"record_every: expected 0 (never) or a number of iterations, got {record_every}"
+            )
         if record_every == 0 and (tolerance is not None or noise_level is not None or callback is not None):
             record_every = 10
         self.iterations = iterations
@@ -141,7 +143,9 @@ class _Record:
         self.energy = y.square().flatten(1).sum(1)
         self.pixels = y[0].numel()
         self.history: dict[str, list[float]] = {
-            name: [] for name in ("iteration", "seconds", "objective", "residual", "change") if solver.record_every
+            name: []
+            for name in ("iteration", "seconds", "objective", "residual", "change")
+            if solver.record_every
         }
         self.previous: tuple[int, Tensor] | None = None
         self.began = time.perf_counter()
@@ -184,7 +188,9 @@ def check_measurement(y: Tensor, physics: LinearOperator) -> None:
     physics.check(y, physics.sensor_shape, "measurement")
     if not bool(torch.isfinite(y).all()):
         bad = int((~torch.isfinite(y)).sum())
-        raise InputError(f"measurement: expected finite values, got {bad} NaN or infinite; mark those pixels as dead")
+        raise InputError(
+            f"measurement: expected finite values, got {bad} NaN or infinite; mark those pixels as dead"
+        )
 
 
 def per_sample(values: Tensor, ndim: int) -> Tensor:
