@@ -1,0 +1,37 @@
+"""Noise of a stated strength, for comparisons that name an SNR instead of a sensor."""
+
+import torch
+from torch import Tensor
+
+from lensless.errors import require
+from lensless.physics.random import Generators, normal, poisson
+
+
+@torch.no_grad()
+def add_noise_at_snr(y: Tensor, snr_db: float, generator: Generators, *, kind: str = "shot") -> Tensor:
+    """y + n with SNR = 10 log10(sum y^2 / E sum n^2) = ``snr_db`` in every sample of the batch.
+
+    shot:      n = Poisson(s y) / s - y,  Var n = y / s     ->  s = 10^(SNR/10) sum y / sum y^2
+    gaussian:  n ~ N(0, sigma^2)                            ->  sigma^2 = mean y^2 / 10^(SNR/10)
+
+    y: measurements (B, ...), floating point, >= 0 for shot noise. snr_db: decibels. generator: one for the
+    batch or one a sample. kind: "shot" (10 to 40 dB are usual: Bezzam et al. 2025, arXiv 2502.01102) or
+    "gaussian". The mean of the noise is zero; Gaussian noise can make a measurement negative.
+    Raises InputError on a sample without light, NaN, negative light under shot noise, or an unknown kind.
+    """
+    require(kind in ("shot", "gaussian"), f"kind: expected 'shot' or 'gaussian', got {kind!r}")
+    require(y.is_floating_point(), f"y: expected floating point, got {y.dtype}; divide by full scale first")
+    require(y.ndim >= 2, f"y: expected a batch (B, ...), got {tuple(y.shape)}; one sample? use y[None]")
+    flat = y.flatten(1).double()
+    energy, total = flat.square().sum(1), flat.sum(1)
+    require(bool(torch.isfinite(energy).all()), "y: expected finite values, got NaN or infinite")
+    require(bool((energy > 0).all()), "y: expected light in every sample, got one of zeros without an SNR")
+    ratio = 10 ** (snr_db / 10)
+    column = (-1, *[1] * (y.ndim - 1))
+    if kind == "gaussian":
+        sigma = (energy / flat.shape[1] / ratio).sqrt().to(y.dtype)
+        return y + sigma.reshape(column) * normal(y, generator)
+    lowest = float(flat.min())
+    require(lowest >= 0, f"y: shot noise needs light >= 0, got a minimum of {lowest:.3g}; use y.clamp_min(0)")
+    strength = (ratio * total / energy).to(y.dtype).reshape(column)
+    return poisson(strength * y, generator) / strength
