@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lensless.errors import InputError
-from lensless.physics.fft import GridFFT, crop_centred, fast_shape, fast_size, pad_centred
+from lensless.physics.fft import COMPLEX, GridFFT, crop_centred, fast_shape, fast_size, pad_centred
 from lensless.physics.operator import LinearOperator
 
 
@@ -14,22 +14,14 @@ def check_psf(psf: Tensor, ndim: int, layout: str) -> None:
         raise InputError(f"psf: expected a torch tensor {layout}, got {type(psf).__name__}")
     if psf.ndim != ndim:
         raise InputError(f"psf: expected {layout}, got {tuple(psf.shape)}")
-    if not psf.is_floating_point():
-        raise InputError(
-            f"psf: expected floating point, got {psf.dtype}; divide the counts by full scale first"
-        )
+    if psf.dtype not in COMPLEX:
+        raise InputError(f"psf: expected float32 or float64, got {psf.dtype}; divide counts by full scale first")
     if psf.shape[-1] in (3, 4) and psf.shape[-3] > 4:
-        raise InputError(
-            f"psf: expected {layout}, got {tuple(psf.shape)}; channels last? use psf.movedim(-1, -3)"
-        )
+        raise InputError(f"psf: expected {layout}, got {tuple(psf.shape)}; channels last? use psf.movedim(-1, -3)")
     if not bool(torch.isfinite(psf).all()):
-        raise InputError(
-            f"psf: expected finite values, got {int((~torch.isfinite(psf)).sum())} NaN or infinite"
-        )
+        raise InputError(f"psf: expected finite values, got {int((~torch.isfinite(psf)).sum())} NaN or infinite")
     if not bool(psf.flatten(-3).any(-1).all()):
-        raise InputError(
-            "psf: expected light somewhere, got a PSF of zeros; is the background level too high?"
-        )
+        raise InputError("psf: expected light somewhere, got a PSF of zeros; is the background level too high?")
 
 
 class LenslessConvolution(LinearOperator):
@@ -43,6 +35,7 @@ class LenslessConvolution(LinearOperator):
 
     psf: (C, h, w) or (B, C, h, w), floating point; h x w is the sensor. scene_shape: (H, W), default the sensor's.
     fft_shape: (P, Q) with Q even, default the next fast sizes. Raises InputError on any other input.
+    To train a PSF make a new operator for every backward pass: its spectrum is computed here, once.
     """
 
     def __init__(
@@ -60,9 +53,7 @@ class LenslessConvolution(LinearOperator):
         sensor = tuple(psf.shape[-2:])
         scene = sensor if scene_shape is None else tuple(int(n) for n in scene_shape)
         if fft_shape is None:
-            fft_shape = fast_shape(
-                tuple(max(2 * s, least_grid(s, n)) for s, n in zip(sensor, scene, strict=True))
-            )
+            fft_shape = fast_shape(tuple(max(2 * s, least_grid(s, n)) for s, n in zip(sensor, scene, strict=True)))
         check_grid(fft_shape, sensor, scene)
         self.batch = psf.shape[0]
         self.scene_shape = (psf.shape[1], *scene)
@@ -103,7 +94,11 @@ class LenslessConvolution(LinearOperator):
         return out
 
     def whole_field(self) -> "LenslessConvolution":
-        """The same camera with the whole grid as its scene (shares the spectrum)."""
+        """The same camera with the whole grid as its scene (shares the spectrum).
+
+        Raises InputError where ``fft_shape`` was given and is too small for that: less than twice the sensor.
+        """
+        check_grid(self.fft.shape, self.sensor_shape[1:], self.fft.shape)
         whole = LenslessConvolution.__new__(LenslessConvolution)
         whole.__dict__.update(self.__dict__, scene_shape=(self.scene_shape[0], *self.fft.shape))
         return whole

@@ -126,7 +126,7 @@ class GridFFT:
         if not self._on_ducc(spectrum):
             image = crop_centred(torch.fft.irfft2(spectrum, s=self.shape), size)
             return image if out is None else out.copy_(image)
-        spectrum = spectrum.detach()
+        spectrum = spectrum.detach().resolve_conj()
         values = spectrum.numpy() if out is not None else spectrum.clone().numpy()
         threads = torch.get_num_threads()
         ducc0.fft.c2c(values, axes=(-2,), forward=False, inorm=2, out=values, nthreads=threads)

@@ -39,8 +39,8 @@ class LinearOperator(ABC):
     def _adjoint(self, y: Tensor, out: Tensor | None) -> Tensor: ...
 
     @abstractmethod
-    def _tensors(self) -> dict[str, Tensor]:
-        """The tensors that define the operator, by attribute name; the first gives device and dtype."""
+    def _tensors(self) -> "dict[str, Tensor | LinearOperator]":
+        """The tensors, or operators, that define this one, by attribute name; the first gives device and dtype."""
 
     @property
     def device(self) -> torch.device:
