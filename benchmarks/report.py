@@ -1,0 +1,119 @@
+"""Markdown tables of one results file, for benchmarks/README.md: `python benchmarks/report.py FILE`."""
+
+import json
+import math
+import statistics
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+OURS, TORCH, NUMPY, FLOOR = "ours", "LenslessPiCam torch", "LenslessPiCam NumPy", "FFTs"
+
+
+def main() -> None:
+    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
+    print(render([json.loads(line) for line in lines]))
+
+
+def render(records: list[dict]) -> str:
+    """Every benchmark that ``records`` holds, as markdown; of a repeated measurement the last one counts."""
+    sections = [machine(records)]
+    for name, section in (
+        ("admm", comparison), ("fista", comparison), ("memory", memory), ("scaling", scaling), ("fft", fft_sizes)
+    ):
+        found = [record for record in records if record["benchmark"] == name]
+        if found:
+            sections.append(section(found))
+    return "\n\n".join(sections)
+
+
+def machine(records: list[dict]) -> str:
+    facts = next(record for record in reversed(records) if record["benchmark"] == "machine")
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        side = "LenslessPiCam with" if "lensless" in record.get("versions", {}) else "ours with"
+        for package, version in record.get("versions", {}).items():
+            versions.setdefault(side, set()).add(f"{package} {version}")
+    sides = [f"{side} {', '.join(sorted(found))}" for side, found in sorted(versions.items(), reverse=True)]
+    return (
+        f"{facts['date']}, {facts['cpu']}, {facts['cores']} cores, {facts['memory_bytes'] / 1e9:.0f} GB, "
+        f"{facts['libc']}, Python {facts['python']}; {'; '.join(sides)}."
+    )
+
+
+def comparison(records: list[dict]) -> str:
+    """Milliseconds an iteration, the ratios that matter, and what one call costs beside its iterations."""
+    cells = {(tuple(r["shape"]), r["allocator"], r["contender"]): r for r in records}
+    contenders = list(dict.fromkeys(contender for *_, contender in cells))
+    ratios = [(a, b) for a, b in ((TORCH, OURS), (NUMPY, OURS), (OURS, FLOOR)) if {a, b} <= set(contenders)]
+    rows, once = [], []
+    for shape, allocator in dict.fromkeys(key[:2] for key in cells):
+        row = {contender: cells[shape, allocator, contender] for contender in contenders}
+        label = ["x".join(map(str, shape)) + "x3", allocator]
+        times = [milliseconds(row[contender]["seconds"]) for contender in contenders]
+        rows.append(label + times + [f"{row[a]['seconds'] / row[b]['seconds']:.1f}x" for a, b in ratios])
+        once.append(label + [f"{row[c]['seconds_once']:.2f}" for c in contenders if "FFTs" not in c])
+    spread = max(
+        (max(r["seconds_of_rounds"]) - min(r["seconds_of_rounds"])) / r["seconds"] for r in cells.values()
+    )
+    first = records[0]
+    headings = ["sensor", "allocator"]
+    return "\n\n".join((
+        f"### {first['benchmark'].upper()}, milliseconds an iteration\n\n"
+        f"float32, {first['threads']} threads, median of {len(first['seconds_of_rounds'])} rounds that differ by "
+        f"up to {spread:.0%}.",
+        table([*headings, *contenders, *(f"{a} / {b}" for a, b in ratios)], rows),
+        "Seconds that a call takes beside its iterations:",
+        table([*headings, *(c for c in contenders if "FFTs" not in c)], once),
+    ))
+
+
+def memory(records: list[dict]) -> str:
+    last = records[-1]
+    height, width = last["shape"]
+    return (
+        f"### Memory\n\nPeak of a process that reconstructs {height}x{width}x3 with ADMM, everything included: "
+        f"{last['peak_bytes'] / 1e9:.1f} GB."
+    )
+
+
+def scaling(records: list[dict]) -> str:
+    """Cost against pixels, and the slope of the least-squares line through the logarithms."""
+    cells = {tuple(r["shape"]): r["seconds"] for r in records}
+    pixels = [math.prod(shape) for shape in cells]
+    slope = statistics.linear_regression(
+        [math.log(n) for n in pixels], [math.log(seconds) for seconds in cells.values()]
+    ).slope
+    rows = [
+        [f"{shape[0]}x{shape[1]}x3", f"{n / 1e6:.2f}", milliseconds(seconds), f"{seconds / n * 1e9:.0f}"]
+        for n, (shape, seconds) in zip(pixels, cells.items(), strict=True)
+    ]
+    headings = ["sensor", "megapixels", "milliseconds an iteration", "nanoseconds an iteration and pixel"]
+    return f"### ADMM against sensor size: slope {slope:.2f} on log-log axes\n\n{table(headings, rows)}"
+
+
+def fft_sizes(records: list[dict]) -> str:
+    """Nanoseconds a pixel, one row a grid."""
+    cells = {(tuple(r["grid"]), f"{r['backend']} {r['direction']}"): r["ns_per_pixel"] for r in records}
+    columns = list(dict.fromkeys(column for _, column in cells))
+    rows = [
+        ["x".join(map(str, grid)), *(f"{cells[grid, column]:.2f}" for column in columns)]
+        for grid in dict.fromkeys(grid for grid, _ in cells)
+    ]
+    return f"### One real 2-D FFT, nanoseconds a pixel\n\n{table(['grid', *columns], rows)}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Three significant digits."""
+    value = seconds * 1e3
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    headings = list(headings)
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

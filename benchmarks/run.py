@@ -1,0 +1,151 @@
+"""Measure this library against LenslessPiCam and against the cost of the FFTs: `make benchmark`, or
+
+    python benchmarks/run.py admm fista memory scaling fft [--peer-python PATH]
+
+Every measurement is a fresh process; contenders take turns (A B C A B C ...) and the median over the rounds
+counts. Results are appended to benchmarks/results/DATE-MACHINE.jsonl; benchmarks/report.py makes tables of them.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sample import write_sample
+
+HERE = Path(__file__).parent
+THREADS = 2
+FULL_FRAME = (3040, 4056)
+ALLOCATORS = {"default": {}, "tuned": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}}
+CONTENDERS = {
+    "ours": ("ours.py", "auto"),
+    "ours, torch FFT": ("ours.py", "torch"),
+    "LenslessPiCam torch": ("peer_lenslesspicam.py", "torch"),
+    "LenslessPiCam NumPy": ("peer_lenslesspicam.py", "numpy"),
+    "FFTs": ("floor.py", "full"),
+    "FFTs, pruned": ("floor.py", "pruned"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which contenders run a solver, at which sensor sizes, with which allocator settings, how often."""
+
+    solver: str
+    contenders: tuple[str, ...] = ("ours",)
+    shapes: tuple[tuple[int, int], ...] = ((270, 480), (760, 1014), (1520, 2028))
+    allocators: tuple[str, ...] = ("default",)
+    rounds: int = 5
+
+
+PLANS = {
+    "admm": Plan("admm", tuple(CONTENDERS), allocators=tuple(ALLOCATORS)),
+    "fista": Plan(
+        "fista", tuple(name for name in CONTENDERS if "NumPy" not in name), allocators=tuple(ALLOCATORS)
+    ),
+    "memory": Plan("admm", shapes=(FULL_FRAME,), rounds=1),
+    "scaling": Plan(
+        "admm", shapes=((274, 366), (443, 591), (717, 957), (1161, 1549), (1879, 2507), FULL_FRAME), rounds=3
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("benchmarks", nargs="+", choices=[*PLANS, "fft"])
+    parser.add_argument("--peer-python", default=str(HERE / ".venv-peer/bin/python"))
+    arguments = parser.parse_args()
+    if {"admm", "fista"} & set(arguments.benchmarks) and not Path(arguments.peer_python).exists():
+        parser.error(f"--peer-python: no {arguments.peer_python}; make one with `make benchmark`, or give a Python "
+                     "that has lensless==1.0.8")
+    machine = describe_machine()
+    name = re.sub(r"\W+", "-", f"{machine['cpu']} {machine['cores']} cores").lower()
+    path = HERE / "results" / f"{machine['date']}-{name}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a", encoding="utf-8") as lines, tempfile.TemporaryDirectory() as folder:
+        print(json.dumps({"benchmark": "machine", **machine}), file=lines)
+        for benchmark in arguments.benchmarks:
+            if benchmark == "fft":
+                records = fft_sizes()
+            else:
+                records = compare(PLANS[benchmark], arguments.peer_python, Path(folder))
+            for record in records:
+                line = json.dumps({"benchmark": benchmark, **record})
+                print(line, file=lines, flush=True)
+                print(line, flush=True)
+    print(f"tables: {sys.executable} {HERE / 'report.py'} {path}")
+
+
+def compare(plan: Plan, peer_python: str, folder: Path) -> Iterator[dict]:
+    """One record for each shape, allocator and contender."""
+    for shape in plan.shapes:
+        write_sample(folder, shape)
+        # enough work to time, and no more than minutes for the slowest
+        iterations = min(40, max(3, round(4e6 / (shape[0] * shape[1]))))
+        for allocator in plan.allocators:
+            results: dict[str, list[dict]] = {contender: [] for contender in plan.contenders}
+            for _ in range(plan.rounds):
+                for contender in plan.contenders:
+                    script, backend = CONTENDERS[contender]
+                    job = {"solver": plan.solver, "backend": backend, "iterations": iterations}
+                    job["folder"] = str(folder)
+                    python = peer_python if script.startswith("peer") else sys.executable
+                    results[contender] += run_child(python, script, job, ALLOCATORS[allocator])
+            for contender, answers in results.items():
+                seconds = [answer["seconds"] for answer in answers]
+                yield {
+                    "contender": contender,
+                    "shape": shape,
+                    "allocator": allocator,
+                    "iterations": iterations,
+                    "threads": THREADS,
+                    "seconds": statistics.median(seconds),
+                    "seconds_of_rounds": seconds,
+                    "seconds_once": statistics.median(answer["seconds_once"] for answer in answers),
+                    "peak_bytes": max(answer["peak_bytes"] for answer in answers),
+                    "versions": answers[0]["versions"],
+                }
+
+
+def fft_sizes() -> list[dict]:
+    """One record for each backend, direction and grid."""
+    return run_child(sys.executable, "fft_sizes.py", {}, {})
+
+
+def run_child(python: str, script: str, job: dict, variables: dict[str, str]) -> list[dict]:
+    """What ``script`` answers to ``job`` in a process of its own, one dictionary a line."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), **variables}
+    if script.startswith("peer"):
+        environment.pop("PYTHONPATH", None)
+    command = [python, str(HERE / script), json.dumps({**job, "threads": THREADS})]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        raise SystemExit(f"{script} failed:\n{process.stderr[-2000:]}")
+    return [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
+
+
+def describe_machine() -> dict:
+    """What a reader needs to judge the numbers, and no more."""
+    cpu_info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpu_info.read_text()) if cpu_info.exists() else []
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": names[0] if names else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "python": platform.python_version(),
+        "libc": " ".join(platform.libc_ver()),
+    }
+
+
+if __name__ == "__main__":
+    main()
