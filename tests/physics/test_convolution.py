@@ -110,7 +110,8 @@ def test_agrees_with_lenslesspicam(folder: str):
     ("psf", "words"),
     [
         (np.ones((1, 5, 6)), "expected a torch tensor .* got ndarray"),
-        (torch.ones(1, 5, 6, dtype=torch.uint8), "got torch.uint8; divide the counts by full scale"),
+        (torch.ones(1, 5, 6, dtype=torch.uint8), "got torch.uint8; divide counts by full scale"),
+        (torch.ones(1, 5, 6, dtype=torch.float16), "expected float32 or float64, got torch.float16"),
         (torch.ones(5, 6), r"expected \(C, h, w\) or \(B, C, h, w\), got \(5, 6\)"),
         (torch.ones(1, 1, 1, 5, 6), r"expected \(C, h, w\) or \(B, C, h, w\), got \(1, 1, 1, 5, 6\)"),
         (torch.ones(48, 64, 3), r"48, 64, 3\); channels last\? use psf.movedim\(-1, -3\)"),
@@ -119,7 +120,7 @@ def test_agrees_with_lenslesspicam(folder: str):
         (torch.zeros(3, 5, 6), "got a PSF of zeros"),
         (torch.stack([torch.ones(3, 5, 6), torch.zeros(3, 5, 6)]), "got a PSF of zeros"),
     ],
-    ids=["numpy", "counts", "no_channels", "depths", "channels_last", "nan", "inf", "zeros", "zeros_in_batch"],
+    ids=["numpy", "counts", "half", "no_channels", "depths", "channels_last", "nan", "inf", "zeros", "zeros_in_batch"],
 )
 def test_refuses_a_bad_psf(psf, words: str):
     with pytest.raises(InputError, match="psf: .*" + words):
@@ -131,3 +132,9 @@ def test_refuses_a_grid_on_which_the_convolution_would_wrap_around():
         LenslessConvolution(uniform(1, 5, 11), scene_shape=(5, 13), fft_shape=(12, 16))
     with pytest.raises(InputError, match=r"scene_shape: expected positive sizes, got \(0, 4\)"):
         LenslessConvolution(uniform(1, 5, 6), scene_shape=(0, 4))
+
+
+def test_whole_field_refuses_a_grid_that_wraps_around():
+    tight = LenslessConvolution(torch.rand(1, 10, 7), fft_shape=(15, 12))
+    with pytest.raises(InputError, match="axis 0 has 15 samples, too few for a sensor of 10 and a scene of 15"):
+        tight.whole_field()
