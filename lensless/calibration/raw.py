@@ -6,28 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lensless.errors import InputError
-from lensless.physics.cfa import bayer_sites
+from lensless.physics.cfa import bayer_mask
 
 _GREEN = [[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]]
 _RED_BLUE = [[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]]
 
 
-def bayer_mask(shape: tuple[int, int], pattern: str) -> Tensor:
-    """(3, H, W) float32 mask, 1 where the Bayer sensor measures red, green, blue and 0 elsewhere.
-
-    shape: (H, W) in pixels. pattern: the filters of pixels (0, 0), (0, 1), (1, 0) and (1, 1), such as "RGGB".
-    Raises InputError on another pattern.
-    """
-    mask = torch.zeros(3, *shape)
-    for row, column, channel in bayer_sites(pattern):
-        mask[channel, row::2, column::2] = 1
-    return mask
-
-
 def demosaic(mosaic: Tensor, pattern: str) -> Tensor:
     """Linear RGB (..., 3, H, W) from a Bayer mosaic (..., H, W) by bilinear interpolation.
 
-    x_c = k_c * (m_c y), with y the mosaic, m_c the mask of colour c (:func:`bayer_mask`) and k_c the bilinear
+    x_c = k_c * (m_c y), with y the mosaic, m_c the mask of colour c and k_c the bilinear
     kernel of 3 x 3 pixels. The mosaic is mirrored about its border pixels, which continues the Bayer pattern,
     so any size from 2 x 2 works. Linear in y and in floating point: values below the black level and parts of
     a count survive. Raises InputError on integers, a smaller mosaic or another pattern.

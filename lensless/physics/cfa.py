@@ -1,5 +1,6 @@
 """Colour filter arrays: which colour each pixel of a Bayer sensor sees."""
 
+import torch
 from torch import Tensor
 
 from lensless.errors import require
@@ -16,6 +17,18 @@ def bayer_sites(pattern: str) -> list[tuple[int, int, int]]:
     known = ", ".join(BAYER_PATTERNS)
     require(pattern in BAYER_PATTERNS, f"pattern: expected one of {known}, got {pattern!r}")
     return [(place // 2, place % 2, "RGB".index(colour)) for place, colour in enumerate(pattern)]
+
+
+def bayer_mask(shape: tuple[int, int], pattern: str) -> Tensor:
+    """(3, H, W) float32 mask, 1 where the Bayer sensor measures red, green, blue and 0 elsewhere.
+
+    shape: (H, W) in pixels. pattern: the filters of pixels (0, 0), (0, 1), (1, 0) and (1, 1), such as "RGGB".
+    Raises InputError on another pattern.
+    """
+    mask = torch.zeros(3, *shape)
+    for row, column, channel in bayer_sites(pattern):
+        mask[channel, row::2, column::2] = 1
+    return mask
 
 
 def mosaic(image: Tensor, pattern: str) -> Tensor:

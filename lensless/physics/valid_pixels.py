@@ -61,17 +61,3 @@ class ValidPixels(LinearOperator):
 def unsaturated(y: Tensor, level: float) -> Tensor:
     """Mask of the pixels below ``level``: m = y < level, of the shape of ``y`` (NaN counts as saturated)."""
     return y < level
-
-
-def bayer_samples(pattern: str, shape: tuple[int, int]) -> Tensor:
-    """Mask (3, h, w) of the pixels at which a Bayer sensor measures red, green and blue.
-
-    pattern: the colours of the top left 2 x 2 pixels row by row, "RGGB", "BGGR", "GRBG" or "GBRG".
-    shape: (h, w). Raises InputError on another pattern.
-    """
-    if pattern not in ("RGGB", "BGGR", "GRBG", "GBRG"):
-        raise InputError(f"pattern: expected 'RGGB', 'BGGR', 'GRBG' or 'GBRG', got {pattern!r}")
-    mask = torch.zeros(3, *shape, dtype=torch.bool)
-    for position, colour in enumerate(pattern):
-        mask["RGB".index(colour), position // 2 :: 2, position % 2 :: 2] = True
-    return mask

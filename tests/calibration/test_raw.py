@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lensless.calibration.raw import bayer_mask, demosaic, to_channels_first
+from lensless.calibration.raw import demosaic, to_channels_first
 from lensless.errors import InputError
-from lensless.physics.cfa import BAYER_PATTERNS, mosaic
+from lensless.physics.cfa import BAYER_PATTERNS, bayer_mask, mosaic
 
 SIZES = [(6, 8), (7, 9), (5, 4), (2, 2)]
 

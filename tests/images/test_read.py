@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lensless.calibration.raw import bayer_mask
 from lensless.errors import InputError
 from lensless.images.gamma import srgb_to_linear
 from lensless.images.read import list_images, read_image
+from lensless.physics.cfa import bayer_mask
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"real data not found in {DATA}")

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from lensless.errors import InputError
+from lensless.physics.cfa import bayer_mask
 from lensless.physics.convolution import LenslessConvolution
-from lensless.physics.valid_pixels import ValidPixels, bayer_samples, unsaturated
+from lensless.physics.valid_pixels import ValidPixels, unsaturated
 
 
 def camera(*leading: int) -> LenslessConvolution:
@@ -20,17 +21,8 @@ def test_what_an_ignored_pixel_holds_does_not_reach_the_adjoint():
     assert torch.equal(masked.adjoint(hot), masked.adjoint(y))
 
 
-def test_bayer_samples_by_hand():
-    red, green, blue = bayer_samples("GRBG", (3, 5)).int().tolist()
-    assert red == [[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 1, 0]]
-    assert green == [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0], [1, 0, 1, 0, 1]]
-    assert blue == [[0, 0, 0, 0, 0], [1, 0, 1, 0, 1], [0, 0, 0, 0, 0]]
-
-
-@pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG"])
-def test_a_bayer_sensor_samples_every_pixel_in_one_colour(pattern: str):
-    mask = bayer_samples(pattern, (5, 7))
-    assert torch.equal(mask.sum(0), torch.ones(5, 7, dtype=torch.int64))
+def test_a_bayer_sensor_is_a_mask_of_colours():
+    mask = bayer_mask((5, 7), "GRBG")
     assert ValidPixels(camera(3), mask=mask).mask.shape == (1, 3, 5, 7)
 
 
@@ -55,8 +47,3 @@ def test_unsaturated_pixels_are_those_below_the_level():
 def test_refuses_a_bad_mask(leading, mask, words: str):
     with pytest.raises(InputError, match="mask: .*" + words):
         ValidPixels(camera(*leading), mask=mask)
-
-
-def test_refuses_an_unknown_bayer_pattern():
-    with pytest.raises(InputError, match=r"pattern: expected 'RGGB'.* got 'RGBG'"):
-        bayer_samples("RGBG", (4, 4))
