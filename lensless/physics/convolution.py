@@ -7,6 +7,9 @@ from lensless.errors import InputError
 from lensless.physics.fft import COMPLEX, GridFFT, crop_centred, fast_shape, fast_size, pad_centred
 from lensless.physics.operator import LinearOperator
 
+# up to so many a batch is transformed at once, beyond an image at a time, which stays in the cache
+GROUP_FREQUENCIES = 2**20
+
 
 def check_psf(psf: Tensor, ndim: int, layout: str) -> None:
     """Raise InputError unless ``psf`` is a finite, floating-point, not everywhere zero tensor of ``ndim`` axes."""
@@ -84,14 +87,21 @@ class LenslessConvolution(LinearOperator):
             return self.fft.inverse(self.fft.forward(x).mul_(spectrum), size, out=out)
         if out is None:
             out = x.new_empty(*x.shape[:-2], *size)
-        if self._scratch is None:
-            self._scratch = spectrum.new_empty(self.fft.spectrum_shape)
+        if x.shape[:2].numel() * spectrum[0, 0].numel() <= GROUP_FREQUENCIES:
+            product = self.fft.forward(x, out=self._buffer(x.shape[:2])).mul_(spectrum)
+            return self.fft.inverse(product, size, out=out)
         for sample in range(x.shape[0]):
             for channel in range(x.shape[1]):
-                product = self.fft.forward(x[sample, channel], out=self._scratch)
-                product.mul_(spectrum[sample if self.batch > 1 else 0, channel])
+                product = self.fft.forward(x[sample, channel], out=self._buffer(()))
+                product.mul_(spectrum[sample % self.batch, channel])
                 self.fft.inverse(product, size, out=out[sample, channel])
         return out
+
+    def _buffer(self, leading: tuple[int, ...]) -> Tensor:
+        """A spectrum to work in, kept between calls."""
+        if self._scratch is None or self._scratch.shape[:-2] != leading:
+            self._scratch = self.spectrum.new_empty(*leading, *self.fft.spectrum_shape)
+        return self._scratch
 
     def whole_field(self) -> "LenslessConvolution":
         """The same camera with the whole grid as its scene (shares the spectrum).

@@ -103,8 +103,8 @@ class LinearOperator(ABC):
         change of the Rayleigh quotient is below ``tolerance``. The quotient approaches the norm from below.
         """
         generator = torch.Generator().manual_seed(0)
-        x = torch.rand(self.batch, *self.scene_shape, generator=generator, dtype=torch.float64)
-        x = (x + 0.5).to(device=self.device, dtype=self.dtype)
+        start = torch.rand(self.scene_shape, generator=generator, dtype=torch.float64) + 0.5
+        x = start.to(device=self.device, dtype=self.dtype).expand(self.batch, *self.scene_shape)
         axes = tuple(range(1, x.ndim))
         previous = None
         for _ in range(iterations):

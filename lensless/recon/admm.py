@@ -18,6 +18,7 @@ sensor's rows. :func:`step` is that iteration and nothing else; without ``scratc
 function, with ``scratch`` it works in place and in blocks of rows that stay in the cache.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -32,13 +33,13 @@ from lensless.physics.valid_pixels import ValidPixels
 from lensless.recon.base import IterativeSolver, data_scale, per_sample
 from lensless.recon.prox import TotalVariation, differences_spectrum
 
-BLOCK_PIXELS = 2**18
+BLOCK_PIXELS, GROUP_PIXELS = 2**18, 2**21
 
 
 class Penalties(NamedTuple):
     """mu1 (data split), mu2 (total variation), mu3 (non-negativity), and tau, the weight of total variation.
 
-    Numbers, or tensors that broadcast against (B, C, P, Q).
+    Numbers, or tensors that broadcast against (B, C, P, Q); mu2 > 0 wherever total variation is used.
     """
 
     data: float | Tensor
@@ -97,7 +98,6 @@ class Scratch:
         leading = state.x.shape[:2]
         self.first = state.x.new_empty(*leading, *fft.spectrum_shape, dtype=COMPLEX[state.x.dtype])
         self.second = torch.empty_like(self.first)
-        self.change = torch.zeros_like(state.x)
         self.sensor_change = torch.zeros_like(state.hx)
         self.sensor = torch.empty_like(state.hx)
 
@@ -121,17 +121,35 @@ def step(
     scratch: Scratch | None = None,
 ) -> State:
     """One iteration. ``following`` are the next iteration's penalties where they change (unrolled networks)."""
-    fft = system.fft
-    first, second, change, sensor_change = (
-        (scratch.first, scratch.second, scratch.change, scratch.sensor_change) if scratch else (None,) * 4
-    )
-    terms = torch.mul(fft.forward(state.terms, out=first), system.inverse, out=first)
-    data = torch.mul(fft.forward(state.data, out=second), system.back, out=second)
-    spectrum = torch.add(terms, data, out=first)
-    sensor_spectrum = torch.mul(spectrum, system.spectrum, out=second)
-    change = fft.inverse(spectrum, fft.shape, out=change)
-    sensor_change = fft.inverse(sensor_spectrum, state.hx.shape[-2:], out=sensor_change)
-    return advance(state, change, sensor_change, system, penalties, following or penalties, scratch)
+    fft, sensor = system.fft, state.hx.shape[-2:]
+    first = fft.forward(state.terms, out=scratch.first if scratch else None)
+    second = fft.forward(state.data, out=scratch.second if scratch else None)
+    for rows in _row_blocks(first, scratch):
+        change, on_sensor = _solve_rows(system, first, second, rows, in_place=scratch is not None)
+    if scratch:
+        change, on_sensor = first, second
+    # the next terms will take the place of the last, row by row, as the change has been used
+    change = fft.inverse(change, fft.shape, out=state.terms if scratch else None)
+    on_sensor = fft.inverse(on_sensor, sensor, out=scratch.sensor_change if scratch else None)
+    return advance(state, change, on_sensor, system, penalties, following or penalties, scratch)
+
+
+def _row_blocks(image: Tensor, scratch: Scratch | None) -> Iterator[slice]:
+    """Rows that fit a CPU's cache; all at once on a GPU, and where new tensors are made."""
+    height = image.shape[-2]
+    block = max(1, BLOCK_PIXELS * height // image.numel()) if scratch and image.device.type == "cpu" else height
+    for start in range(0, height, block):
+        yield slice(start, min(height, start + block))
+
+
+def _solve_rows(system: System, terms: Tensor, data: Tensor, rows: slice, *, in_place: bool) -> tuple[Tensor, Tensor]:
+    """Some rows of the spectra of x - x_new and of H (x - x_new)."""
+    terms, data = terms[..., rows, :], data[..., rows, :]
+    first, second = (terms, data) if in_place else (None, None)
+    terms = torch.mul(terms, system.inverse[..., rows, :], out=first)
+    data = torch.mul(data, system.back[..., rows, :], out=second)
+    change = torch.add(terms, data, out=first)
+    return change, torch.mul(change, system.spectrum[..., rows, :], out=second)
 
 
 def advance(
@@ -143,7 +161,10 @@ def advance(
     following: Penalties,
     scratch: Scratch | None,
 ) -> State:
-    """x - change, and the parts q that follow from it, in measures of the following penalties."""
+    """x - change, and the parts q that follow from it under the following penalties.
+
+    With ``scratch``, ``change`` is the memory of ``state.terms``.
+    """
     hx = torch.sub(state.hx, sensor_change, out=state.hx if scratch else None)
     buffer = scratch.sensor if scratch else None
     misfit = torch.mul(torch.sub(hx, system.measurement, out=buffer), following.data, out=buffer)
@@ -151,88 +172,83 @@ def advance(
     data = torch.add(state.data, misfit, out=state.data if scratch else None)
     data = torch.mul(data, system.valid / (1 + following.data), out=state.data if scratch else None)
 
-    height, width = state.x.shape[-2:]
-    rows_per_block = max(1, BLOCK_PIXELS // width) if scratch and state.x.device.type == "cpu" else height
     above = None
     if state.rows is not None:
-        last = state.x[..., -1:, :] - change[..., -1:, :]
-        above = following.variation * last - now.variation * change[..., -1:, :]
-    for start in range(0, height, rows_per_block):
-        block = slice(start, min(height, start + rows_per_block))
-        done, above = _advance_rows(
-            _block(state, block), change[..., block, :], above, now, following, in_place=scratch is not None
-        )
-        if state.rows is not None and start:
-            state.terms[..., start - 1 : block.stop - 1, :].sub_(done.rows)
-        elif state.rows is not None:
-            done.terms[..., : block.stop - 1, :].sub_(done.rows[..., 1:, :])
-    result = state if scratch else done
-    if result.rows is not None:
-        result.terms[..., -1:, :].sub_(result.rows[..., :1, :])
-    result.hx, result.data = hx, data
-    return result
-
-
-def _block(state: State, rows: slice) -> State:
-    grid = {name: getattr(state, name) for name in ("x", "rows", "columns", "positivity", "terms")}
-    return State(
-        hx=state.hx,
-        data=state.data,
-        **{name: None if value is None else value[..., rows, :] for name, value in grid.items()},
-    )
+        last = change[..., -1:, :]
+        above = _add_scaled(state.x[..., -1:, :] - last, last, -now.variation / following.variation)
+    for rows in _row_blocks(state.x, scratch):
+        grid = _advance_rows(state, change, rows, above, now, following, in_place=scratch is not None)
+        x, vertical, horizontal, positivity, terms, above = grid
+        if vertical is not None:
+            terms[..., :-1, :].sub_(vertical[..., 1:, :])
+            if rows.start:
+                state.terms[..., rows.start - 1, :].sub_(vertical[..., 0, :])
+    if scratch:
+        x, vertical, horizontal, positivity, terms = (state.x, state.rows, state.columns, state.positivity, state.terms)
+    if vertical is not None:
+        terms[..., -1, :].sub_(vertical[..., 0, :])
+    return State(x, hx, data, vertical, horizontal, positivity, terms)
 
 
 def _advance_rows(
     state: State,
     change: Tensor,
+    rows: slice,
     above: Tensor | None,
     now: Penalties,
     following: Penalties,
     *,
     in_place: bool,
-) -> tuple[State, Tensor | None]:
-    """:func:`advance` for a block of rows, all but the part of ``terms`` that needs the row below.
+) -> tuple[Tensor | None, ...]:
+    """:func:`advance` for a block of rows of the grid, all but the part of ``terms`` that needs the row below.
 
-    ``above`` is the row above the block of mu2 x_bar; the block's own last row is returned for the next one.
+    ``above`` is the row of x_bar above the block; the block's own last row is returned for the next one.
     """
 
-    def into(target: Tensor | None) -> Tensor | None:
+    def into(target: Tensor) -> Tensor | None:
         return target if in_place else None
 
-    x = torch.sub(state.x, change, out=into(state.x))
-    rows = columns = positivity = last = None
-    terms = state.terms if in_place else torch.zeros_like(x)
-    if state.positivity is not None:
-        positivity = _add_scaled(state.positivity, x, following.positivity, out=into(state.positivity))
+    grid = (state.x, change, state.rows, state.columns, state.positivity)
+    x, change, vertical, horizontal, positivity = (None if v is None else v[..., rows, :] for v in grid)
+    x = torch.sub(x, change, out=into(x))
+    if positivity is not None:
+        positivity = _add_scaled(positivity, x, following.positivity, out=into(positivity))
         positivity = _add_scaled(positivity, change, -now.positivity, out=into(positivity))
         positivity = torch.clamp(positivity, max=0, out=into(positivity))
-    if state.rows is not None:
-        bar = torch.mul(change, -now.variation, out=into(change))
-        bar = _add_scaled(bar, x, following.variation, out=into(bar))
-        last = bar[..., -1:, :]
-        rows = torch.add(state.rows, bar, out=into(state.rows))
-        rows[..., 1:, :].sub_(bar[..., :-1, :])
-        rows[..., :1, :].sub_(above)
-        rows = torch.clamp(rows, -following.tau, following.tau, out=into(rows))
-        columns = torch.add(state.columns, bar, out=into(state.columns))
-        columns[..., 1:].sub_(bar[..., :-1])
-        columns[..., :1].sub_(bar[..., -1:])
-        columns = torch.clamp(columns, -following.tau, following.tau, out=into(columns))
-        terms = torch.add(rows, columns, out=into(terms))
-        terms[..., :-1].sub_(columns[..., 1:])
-        terms[..., -1:].sub_(columns[..., :1])
-        if positivity is not None:
-            terms = torch.add(terms, positivity, out=into(terms))
-    elif positivity is not None:
-        terms = positivity.clone() if not in_place else terms.copy_(positivity)
-    return State(x, state.hx, state.data, rows, columns, positivity, terms), last
+    if vertical is None:
+        removed = torch.zeros_like(x) if positivity is None else positivity
+        return x, None, None, positivity, torch.mul(removed, 1, out=into(change)), None
+    bar = _add_scaled(x, change, -now.variation / following.variation, out=into(change))
+    below = bar[..., -1:, :].clone()
+    vertical = _add_scaled(vertical, bar, following.variation, out=into(vertical))
+    _accumulate(vertical[..., 1:, :], bar[..., :-1, :], -following.variation)
+    _accumulate(vertical[..., :1, :], above, -following.variation)
+    vertical = torch.clamp(vertical, -following.tau, following.tau, out=into(vertical))
+    horizontal = _add_scaled(horizontal, bar, following.variation, out=into(horizontal))
+    _accumulate(horizontal[..., 1:], bar[..., :-1], -following.variation)
+    _accumulate(horizontal[..., :1], bar[..., -1:], -following.variation)
+    horizontal = torch.clamp(horizontal, -following.tau, following.tau, out=into(horizontal))
+    terms = torch.add(vertical, horizontal, out=into(change))
+    terms[..., :-1].sub_(horizontal[..., 1:])
+    terms[..., -1:].sub_(horizontal[..., :1])
+    if positivity is not None:
+        terms.add_(positivity)
+    return x, vertical, horizontal, positivity, terms, below
 
 
-def _add_scaled(a: Tensor, b: Tensor, factor: float | Tensor, *, out: Tensor | None) -> Tensor:
+def _add_scaled(a: Tensor, b: Tensor, factor: float | Tensor, *, out: Tensor | None = None) -> Tensor:
     """a + factor * b in one pass."""
     if isinstance(factor, Tensor):
         return torch.addcmul(a, b, factor, out=out)
     return torch.add(a, b, alpha=factor, out=out)
+
+
+def _accumulate(a: Tensor, b: Tensor, factor: float | Tensor) -> None:
+    """a += factor * b, which autograd follows."""
+    if isinstance(factor, Tensor):
+        a.addcmul_(b, factor)
+    else:
+        a.add_(b, alpha=factor)
 
 
 def initial_state(x: Tensor, hx: Tensor, *, variation: bool, positivity: bool) -> State:
@@ -261,7 +277,7 @@ class ADMM(IterativeSolver):
         self,
         iterations: int = 100,
         *,
-        tau: float = 2e-4,
+        tau: float = 4e-4,
         nonnegative: bool = True,
         mu1: float = 0.03,
         mu2: float = 0.01,
@@ -269,7 +285,7 @@ class ADMM(IterativeSolver):
         tolerance: float | None = None,
         noise_level: float | None = None,
         record_every: int = 0,
-        callback=None,
+        callback: Callable[[int, Tensor], None] | None = None,
         progress: bool = False,
     ):
         super().__init__(
@@ -307,45 +323,37 @@ class ADMM(IterativeSolver):
         squared = misfit.square().flatten(1).sum(1)
         objective = squared / 2
         if self.penalties.tau:
-            objective = objective + self.penalties.tau * TotalVariation(self.penalties.tau).value(
-                state.whole.x
-            )
+            objective = objective + self.penalties.tau * TotalVariation(self.penalties.tau).value(state.whole.x)
         return objective * state.scale**2, squared * state.scale**2
 
 
 class _Problem:
     """The scaled problem of one call, and the groups of images that share the scratch buffers."""
 
-    def __init__(
-        self, solver: ADMM, y: Tensor, camera: LenslessConvolution, valid: Tensor | None, init: Tensor | None
-    ):
+    def __init__(self, solver: ADMM, y: Tensor, camera: LenslessConvolution, valid: Tensor | None, init: Tensor | None):
         self.camera = camera
         self.scale = data_scale(y)
         gain = camera.spectrum.abs().flatten(1).amax(1)
         self.unit = self.scale / gain
         spectrum = camera.spectrum / per_sample(gain, 4)
         measurement = y / per_sample(self.scale, 4)
-        if valid is not None:
-            measurement = measurement * valid
-        self.system = make_system(
-            spectrum, camera.fft, measurement, 1.0 if valid is None else valid, solver.penalties
-        )
+        self.system = make_system(spectrum, camera.fft, measurement, 1.0 if valid is None else valid, solver.penalties)
+        field = camera.whole_field().scene_shape
         if init is None:
-            x, hx = y.new_zeros(*y.shape[:2], *camera.fft.shape), torch.zeros_like(y)
+            x, hx = y.new_zeros(y.shape[0], *field), torch.zeros_like(y)
         else:
-            x = pad_centred(init / per_sample(self.unit, 4), camera.fft.shape).contiguous()
+            x = pad_centred(init / per_sample(self.unit, 4), field[1:]).contiguous()
             hx = camera(init) / per_sample(self.scale, 4)
         self.whole = initial_state(x, hx, variation=bool(solver.penalties.tau), positivity=solver.nonnegative)
-        if y.device.type == "cpu" and x.numel() > BLOCK_PIXELS:
+        if y.device.type == "cpu" and x.numel() > GROUP_PIXELS:
             images = [(sample, channel) for sample in range(y.shape[0]) for channel in range(y.shape[1])]
             self.groups = [(self.whole.image(*i), self.system.image(*i)) for i in images]
         else:
             self.groups = [(self.whole, self.system)]
         self.scratch = Scratch(self.groups[0][0], camera.fft)
         for part, system in self.groups:
-            self.scratch.change.zero_()
-            change = self.scratch.change, self.scratch.sensor_change
-            advance(part, *change, system, solver.penalties, solver.penalties, self.scratch)
+            nothing = part.terms, self.scratch.sensor_change.zero_()
+            advance(part, *nothing, system, solver.penalties, solver.penalties, self.scratch)
 
 
 def split_valid(physics: LinearOperator) -> tuple[LenslessConvolution, Tensor | None]:

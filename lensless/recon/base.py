@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from lensless.errors import InputError
 from lensless.physics.operator import LinearOperator
+from lensless.physics.valid_pixels import ValidPixels
 
 
 class Reconstructor(ABC):
@@ -50,7 +51,7 @@ class IterativeSolver(Reconstructor):
     it. noise_level: standard deviation of the noise in the measurement's units; stop at the discrepancy
     ||Ax - y|| <= 1.01 * noise_level * sqrt(number of pixels) (Morozov 1966), for every sample of the batch.
     record_every: iterations between records and between looks at the stopping rules, 0 for none;
-    callback(iteration, estimate) is called at every record with the current scene. progress: show a bar.
+    callback(iteration, estimate) is called at every record with the current scene. progress: show a bar on a terminal.
 
     The measurement is never changed. Everything inside is relative: data in units of its mean absolute value, the
     operator in units of its norm, so no default depends on exposure or on the PSF's normalisation.
@@ -72,9 +73,7 @@ class IterativeSolver(Reconstructor):
             if value is not None and not value > 0:
                 raise InputError(f"{name}: expected a positive number, got {value}")
         if record_every < 0:
-            raise InputError(
-                f"record_every: expected 0 (never) or a number of iterations, got {record_every}"
-            )
+            raise InputError(f"record_every: expected 0 (never) or a number of iterations, got {record_every}")
         if record_every == 0 and (tolerance is not None or noise_level is not None or callback is not None):
             record_every = 10
         self.iterations = iterations
@@ -96,12 +95,15 @@ class IterativeSolver(Reconstructor):
         check_measurement(y, physics)
         if init is not None:
             physics.check(init, physics.scene_shape, "init")
+            if len(init) != len(y):
+                raise InputError(f"init: expected a batch of {len(y)} like the measurement, got {len(init)}")
+        y, pixels = believed(y, physics)
         state = self.start(y, physics, init)
-        record = _Record(self, y, physics)
+        record = _Record(self, y, pixels)
         # one pixel an image is enough: every step passes through the operator, which spreads a NaN over all
         finite = torch.ones(self.iterations, dtype=torch.bool, device=y.device)
         stopped_by, iteration = "iterations", 0
-        with tqdm(total=self.iterations, disable=not self.progress, unit="it", leave=False) as bar:
+        with tqdm(total=self.iterations, disable=None if self.progress else True, unit="it", leave=False) as bar:
             while iteration < self.iterations:
                 self.step(state)
                 finite[iteration] = torch.isfinite(self.probe(state)).all()
@@ -114,7 +116,7 @@ class IterativeSolver(Reconstructor):
                         stopped_by = reason
                         break
         _check_finite(finite, iteration, self)
-        return Solution(self.estimate(state), iteration, stopped_by, record.history)
+        return Solution(self.estimate(state).contiguous(), iteration, stopped_by, record.history)
 
     @abstractmethod
     def start(self, y: Tensor, physics: LinearOperator, init: Tensor | None) -> Any:
@@ -138,14 +140,12 @@ class IterativeSolver(Reconstructor):
 
 
 class _Record:
-    def __init__(self, solver: IterativeSolver, y: Tensor, physics: LinearOperator):
+    def __init__(self, solver: IterativeSolver, y: Tensor, pixels: Tensor | int):
         self.solver = solver
         self.energy = y.square().flatten(1).sum(1)
-        self.pixels = y[0].numel()
+        self.pixels = pixels
         self.history: dict[str, list[float]] = {
-            name: []
-            for name in ("iteration", "seconds", "objective", "residual", "change")
-            if solver.record_every
+            name: [] for name in ("iteration", "seconds", "objective", "residual", "change") if solver.record_every
         }
         self.previous: tuple[int, Tensor] | None = None
         self.began = time.perf_counter()
@@ -158,7 +158,8 @@ class _Record:
         if self.previous is not None:
             difference = (x - self.previous[1]).flatten(1).norm(dim=1) / (iteration - self.previous[0])
             change = difference / x.flatten(1).norm(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
-        self.previous = (iteration, x.clone())
+        x = x.clone()
+        self.previous = (iteration, x)
         residual = (squared_residual / self.energy.clamp_min(torch.finfo(x.dtype).tiny)).sqrt()
         values = (iteration, time.perf_counter() - self.began, objective, residual, change)
         for name, value in zip(self.history, values, strict=True):
@@ -189,8 +190,17 @@ def check_measurement(y: Tensor, physics: LinearOperator) -> None:
     if not bool(torch.isfinite(y).all()):
         bad = int((~torch.isfinite(y)).sum())
         raise InputError(
-            f"measurement: expected finite values, got {bad} NaN or infinite; mark those pixels as dead"
+            f"measurement: expected finite values, got {bad} NaN or infinite; set them to 0 and leave them out with "
+            "ValidPixels"
         )
+
+
+def believed(y: Tensor, physics: LinearOperator) -> tuple[Tensor, Tensor | int]:
+    """The measurement with zeros at the pixels that the camera ignores, and how many each sample has left."""
+    if not isinstance(physics, ValidPixels):
+        return y, y[0].numel()
+    mask = physics.mask.expand_as(y)
+    return y * mask, mask.flatten(1).sum(1)
 
 
 def per_sample(values: Tensor, ndim: int) -> Tensor:

@@ -67,9 +67,7 @@ class ProximalGradient(IterativeSolver):
             progress=progress,
         )
         if not 0 < step_size < 2:
-            raise InputError(
-                f"step_size: expected a number between 0 and 2, in units of 1 / ||A||^2, got {step_size}"
-            )
+            raise InputError(f"step_size: expected a number between 0 and 2, in units of 1 / ||A||^2, got {step_size}")
         self.regulariser = NonNegative() if regulariser is None else regulariser
         self.step_size = step_size
 
@@ -108,7 +106,7 @@ class ProximalGradient(IterativeSolver):
             torch.addcmul(z, new, s.step[samples], value=-1, out=new)
             threshold = s.weight[samples] * s.step[samples]
             if self.regulariser.separable:
-                self.regulariser.prox(new, threshold)
+                new.copy_(self.regulariser.prox(new, threshold))
             else:
                 image = new.view(-1, *s.x.shape[1:])
                 new.copy_(self.regulariser.prox(image, per_sample(threshold, s.x.ndim)).flatten(1))
@@ -152,8 +150,8 @@ class Nesterov(ProximalGradient):
 class FISTA(ProximalGradient):
     """beta = (t - 1) / t_next, t_next = (1 + sqrt(1 + 4 t^2)) / 2 (Beck & Teboulle, SIAM J. Imaging Sci. 2009).
 
-    restart: set t = 1 after an iteration whose step went against the momentum, the gradient scheme of O'Donoghue &
-    Candes (2015), which keeps the objective from rippling. The other arguments are those of ProximalGradient.
+    restart: set t = 1 for the next iteration after a step that went against the momentum, the gradient scheme of
+    O'Donoghue & Candes (2015), which keeps the objective from rippling. The other arguments are those of ProximalGradient.
     """
 
     def __init__(

@@ -73,9 +73,7 @@ class PlugAndPlay(IterativeSolver):
             progress=progress,
         )
         if not callable(denoiser):
-            raise InputError(
-                f"denoiser: expected a callable denoise(x, sigma), got {type(denoiser).__name__}"
-            )
+            raise InputError(f"denoiser: expected a callable denoise(x, sigma), got {type(denoiser).__name__}")
         numbers = {
             "sigma": sigma,
             "sigma_start": sigma if sigma_start is None else sigma_start,
@@ -84,6 +82,8 @@ class PlugAndPlay(IterativeSolver):
         for name, value in numbers.items():
             if not value > 0:
                 raise InputError(f"{name}: expected a positive number, got {value}")
+        if conjugate_gradients < 1:
+            raise InputError(f"conjugate_gradients: expected at least 1, got {conjugate_gradients}")
         self.denoiser = denoiser
         self.sigma = sigma
         self.sigma_start = numbers["sigma_start"]
@@ -95,15 +95,12 @@ class PlugAndPlay(IterativeSolver):
         norm = per_sample((1.01 * camera.norm_squared()).expand(y.shape[0]), len(camera.scene_shape) + 1)
         back_projection = camera.adjoint(y)
         zeros = torch.zeros_like(back_projection)
-        if init is not None:
-            x = pad_centred(init, back_projection.shape[-2:])
-        else:
-            x = regularised_least_squares(
-                camera, back_projection, zeros, START_ALPHA * norm, zeros, START_ITERATIONS
-            )
+        x = regularised_least_squares(camera, back_projection, zeros, START_ALPHA * norm, zeros, START_ITERATIONS)
         view = physics.to_field_of_view(x).flatten(1)
         white = view.kthvalue(max(1, round(0.999 * view.shape[1])), dim=1).values.abs()
         white = torch.where(white > 0, white, torch.ones_like(white))
+        if init is not None:
+            x = pad_centred(init, back_projection.shape[-2:])
         return PlugAndPlayState(
             z=x,
             x=x,
@@ -141,7 +138,7 @@ class PlugAndPlay(IterativeSolver):
         return state.physics.to_field_of_view(state.z)
 
     def probe(self, state: PlugAndPlayState) -> Tensor:
-        return state.z[..., 0, 0]
+        return state.z.sum((-2, -1))
 
     def diagnose(self, state: PlugAndPlayState) -> tuple[Tensor, Tensor]:
         """The prior of a denoiser has no value: the objective is that of the data."""

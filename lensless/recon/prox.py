@@ -80,10 +80,11 @@ class TotalVariation(Regulariser):
 
     def prox(self, v: Tensor, t: Tensor | float) -> Tensor:
         p = q = v.new_zeros(2, *v.shape)
+        bound = t * torch.ones_like(v)
         momentum = 1.0
         for _ in range(self.iterations):
             p_next = q + differences(self._primal(v, q)) / 8
-            p_next = torch.minimum(torch.maximum(p_next, -t * torch.ones_like(v)), t * torch.ones_like(v))
+            p_next = torch.minimum(torch.maximum(p_next, -bound), bound)
             momentum_next = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             q = p_next + (momentum - 1) / momentum_next * (p_next - p)
             p, momentum = p_next, momentum_next

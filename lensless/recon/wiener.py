@@ -38,9 +38,7 @@ class Wiener(Reconstructor):
         data = physics.fft.forward(fade_to_grid(y, physics.fft.shape))
         largest = power.flatten(1).amax(1)
         k = cross_validate(data, power, largest) if self.k is None else self.k * largest
-        return physics.fft.inverse(
-            data * spectrum.conj() / (power + per_sample(k, 4)), physics.scene_shape[1:]
-        )
+        return physics.fft.inverse(data * spectrum.conj() / (power + per_sample(k, 4)), physics.scene_shape[1:])
 
 
 def fade_to_grid(y: Tensor, shape: tuple[int, int]) -> Tensor:
