@@ -74,9 +74,7 @@ class MultiPSF(LinearOperator):
         return crop_centred(x, self.scene_shape[1:])
 
 
-def bilinear_weights(
-    scene_shape: tuple[int, int], *, rows: Sequence[float], columns: Sequence[float]
-) -> Tensor:
+def bilinear_weights(scene_shape: tuple[int, int], *, rows: Sequence[float], columns: Sequence[float]) -> Tensor:
     """Blending weights (Ky * Kx, H, W) for PSFs measured on a grid of ``rows`` x ``columns``, row by row.
 
     w_k(i, j) = a_m(i) b_n(j), k = m * Kx + n, where a_m is 1 at rows[m], falls linearly to 0 at its

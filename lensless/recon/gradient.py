@@ -151,7 +151,8 @@ class FISTA(ProximalGradient):
     """beta = (t - 1) / t_next, t_next = (1 + sqrt(1 + 4 t^2)) / 2 (Beck & Teboulle, SIAM J. Imaging Sci. 2009).
 
     restart: set t = 1 for the next iteration after a step that went against the momentum, the gradient scheme of
-    O'Donoghue & Candes (2015), which keeps the objective from rippling. The other arguments are those of ProximalGradient.
+    O'Donoghue & Candes (2015), which keeps the objective from rippling. The other arguments are those of
+    ProximalGradient.
     """
 
     def __init__(

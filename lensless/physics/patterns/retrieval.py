@@ -9,9 +9,7 @@ from lensless.errors import InputError
 from lensless.physics.propagation import Grid, angular_spectrum
 
 
-def retrieve_phase(
-    target: Tensor, grid: Grid, *, wavelength: float, distance: float, iterations: int
-) -> Tensor:
+def retrieve_phase(target: Tensor, grid: Grid, *, wavelength: float, distance: float, iterations: int) -> Tensor:
     """Phase of a thin mask that turns a plane wave into the intensity ``target`` at ``distance`` behind.
 
     Gerchberg-Saxton between the two planes, P_z the free-space propagation over z = distance:
