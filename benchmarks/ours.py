@@ -3,13 +3,17 @@
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import torch
-from protocol import answer, measure, read_job
+from lensless.threads import spin_briefly
 
-from lensless.physics.convolution import LenslessConvolution
-from lensless.recon.admm import ADMM
-from lensless.recon.gradient import FISTA
+spin_briefly()  # as the `lensless` command does, before torch is imported
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from protocol import answer, measure, read_job  # noqa: E402
+
+from lensless.physics.convolution import LenslessConvolution  # noqa: E402
+from lensless.recon.admm import ADMM  # noqa: E402
+from lensless.recon.gradient import FISTA  # noqa: E402
 
 SOLVERS = {"admm": ADMM, "fista": FISTA}
 

@@ -25,7 +25,10 @@ from sample import write_sample
 HERE = Path(__file__).parent
 THREADS = 2
 FULL_FRAME = (3040, 4056)
-ALLOCATORS = {"default": {}, "tuned": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}}
+ALLOCATORS = {
+    "default": {},
+    "tuned": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "GOMP_SPINCOUNT": "10000"},
+}
 CONTENDERS = {
     "ours": ("ours.py", "auto"),
     "ours, torch FFT": ("ours.py", "torch"),
