@@ -1,0 +1,70 @@
+"""`lensless TASK key=value ...`: the command line."""
+
+import argparse
+import importlib
+import sys
+import traceback
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from lensless.errors import InputError
+from lensless.tasks.compose import compose, task_file
+from lensless.tasks.help import overview, task_help
+from lensless.tasks.records import version
+from lensless.threads import spin_briefly
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one task; returns the exit code: 0 done, 1 part of a batch failed, 2 wrong input, 130 interrupted."""
+    parser = argparse.ArgumentParser("lensless", add_help=False, usage="lensless TASK [key=value ...]")
+    parser.add_argument("task", nargs="?")
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--version", action="store_true")
+    parser.add_argument("--debug", action="store_true")
+    options = parser.parse_intermixed_args(arguments)
+    try:
+        if options.version:
+            print(f"lensless {version('lensless-torch')}")
+        elif options.task is None:
+            print(overview())
+        elif options.help:
+            print(task_help(options.task, options.words))
+        else:
+            return run(options.task, options.words)
+    except KeyboardInterrupt:
+        print("lensless: interrupted", file=sys.stderr)
+        return 130
+    except (InputError, OSError, HydraException, OmegaConfBaseException) as error:
+        if options.debug:
+            traceback.print_exception(error)
+        print(f"lensless: error: {describe(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(task: str, words: list[str]) -> int:
+    """Compose the configuration of ``task`` and call `run(cfg)` of its module, which says the exit code.
+
+    The module's PATHS are the keys that hold a path or a pattern, its POSITIONAL the key of a word without "=".
+    """
+    task_file(task)
+    spin_briefly()
+    module = importlib.import_module(f"lensless.tasks.{task}")
+    if module.POSITIONAL:
+        words = [word if "=" in word else f"{module.POSITIONAL}={word}" for word in words]
+    cfg = compose(task, words, paths=module.PATHS)
+    from lensless.recon.base import NonFiniteError  # here, for it brings torch, which help and typos can do without
+
+    try:
+        return module.run(cfg)
+    except NonFiniteError as error:
+        raise InputError(str(error)) from error
+
+
+def describe(error: BaseException) -> str:
+    """The message without Python's or Hydra's decoration: "No space left on device: out/hand.npy"."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {error.filename}"
+    return str(error)
