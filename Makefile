@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do $$python -c ''
 VENV ?= .venv
 READY = $(VENV)/ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint benchmark clean
 
 demo: $(READY)
 	$(VENV)/bin/lensless demo
@@ -14,8 +14,18 @@ test: $(READY)
 lint: $(READY)
 	$(VENV)/bin/python -m ruff check .
 
+# LenslessPiCam in an environment of its own; about half an hour on a quiet machine.
+PEER = benchmarks/.venv-peer
+benchmark: $(READY) $(PEER)/ready
+	$(VENV)/bin/python benchmarks/run.py admm fista memory scaling fft --peer-python $(PEER)/bin/python
+
+$(PEER)/ready:
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install torch==2.13.0 lensless==1.0.8
+	touch $@
+
 clean:
-	rm -rf $(VENV) outputs
+	rm -rf $(VENV) $(PEER) outputs
 
 $(READY): pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -m venv $(VENV)

@@ -8,7 +8,7 @@ import traceback
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from lensless.errors import InputError
+from lensless.errors import InputError, NonFiniteError
 from lensless.tasks.compose import compose, task_file
 from lensless.tasks.help import overview, task_help
 from lensless.tasks.records import version
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lensless: interrupted", file=sys.stderr)
         return 130
-    except (InputError, OSError, HydraException, OmegaConfBaseException) as error:
+    except (InputError, NonFiniteError, OSError, HydraException, OmegaConfBaseException) as error:
         if options.debug:
             traceback.print_exception(error)
         print(f"lensless: error: {describe(error)}", file=sys.stderr)
@@ -55,12 +55,8 @@ def run(task: str, words: list[str]) -> int:
     if module.POSITIONAL:
         words = [word if "=" in word else f"{module.POSITIONAL}={word}" for word in words]
     cfg = compose(task, words, paths=module.PATHS)
-    from lensless.recon.base import NonFiniteError  # here, for it brings torch, which help and typos can do without
 
-    try:
-        return module.run(cfg)
-    except NonFiniteError as error:
-        raise InputError(str(error)) from error
+    return module.run(cfg)
 
 
 def describe(error: BaseException) -> str:

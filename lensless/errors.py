@@ -1,4 +1,4 @@
-"""The one exception that means "the input is wrong, and here is what to do"."""
+"""What the command line prints without a traceback: wrong input, and a solver that diverged."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,10 @@ class InputError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class NonFiniteError(RuntimeError):
+    """A solver's estimate became NaN or infinite; the message names the iteration."""
 
 
 def require(condition: bool, message: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from lensless.cli import main
-from lensless.recon.base import NonFiniteError
+from lensless.errors import NonFiniteError
 from lensless.tasks.compose import compose, groups, keys, task_file, task_names
 from lensless.tasks.help import read_page
 

@@ -70,14 +70,19 @@ class LCD:
 
         Any number of patterns at once. Raises InputError for values outside [0, 1].
         """
-        return draw_cells(
-            self.cell_amplitudes(values, wavelength),
-            grid,
-            cell=self.cell,
-            opening=self.opening,
-            rotation=self.rotation,
-            offset=self.offset,
-        )
+        return self._draw(self.cell_amplitudes(values, wavelength), grid)
+
+    def shadow(self, values: Tensor, grid: Grid) -> Tensor:
+        """The PSF of geometrical optics: light straight behind the display, (..., L, H, W), for values (..., I, J).
+
+            psf_l(r) = sum_ij T_ij(lambda_l) (share of sample r that lies in the opening of cell (i, j))
+
+        at each of the display's wavelengths, in units of the light that falls on a sample. Diffraction, which
+        :func:`~lensless.physics.psf.point_source_psf` computes, blurs it by about sqrt(lambda d) on a sensor d away.
+        Raises InputError for values outside [0, 1].
+        """
+        colours = [self.cell_amplitudes(values, wavelength).square() for wavelength in self.wavelengths]
+        return self._draw(torch.stack(colours, dim=-3), grid)
 
     def cell_amplitudes(self, values: Tensor, wavelength: float) -> Tensor:
         """sqrt(T) of every opening, (..., I, J), at one wavelength (metres) for values (..., I, J)."""
@@ -92,6 +97,11 @@ class LCD:
         rows = torch.tensor([colours[i % len(colours)] for i in range(values.shape[-2])]).to(values)
         leak = 1 / self.contrast
         return rows[:, None].sqrt() * (leak + (1 - leak) * self._quantised(values)).sqrt()
+
+    def _draw(self, cells: Tensor, grid: Grid) -> Tensor:
+        return draw_cells(
+            cells, grid, cell=self.cell, opening=self.opening, rotation=self.rotation, offset=self.offset
+        )
 
     def _quantised(self, values: Tensor) -> Tensor:
         if self.bits is None:

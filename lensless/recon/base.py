@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lensless.errors import InputError
+from lensless.errors import InputError, NonFiniteError
 from lensless.physics.operator import LinearOperator
 from lensless.physics.valid_pixels import ValidPixels
 
@@ -24,10 +24,6 @@ class Reconstructor(ABC):
 
     @abstractmethod
     def __call__(self, y: Tensor, physics: LinearOperator) -> Tensor: ...
-
-
-class NonFiniteError(RuntimeError):
-    """A solver's estimate became NaN or infinite; the message names the iteration."""
 
 
 @dataclass

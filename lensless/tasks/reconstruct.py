@@ -8,9 +8,8 @@ from tempfile import TemporaryFile
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from lensless.errors import InputError
+from lensless.errors import InputError, NonFiniteError
 from lensless.images.read import list_images
-from lensless.recon.base import NonFiniteError
 from lensless.tasks.compose import build
 from lensless.tasks.records import is_finished, stamp
 from lensless.tasks.results import View, write_result

@@ -5,14 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from lensless.errors import InputError
+from lensless.errors import InputError, NonFiniteError
 from lensless.physics.convolution import LenslessConvolution
 from lensless.physics.multi_psf import MultiPSF, bilinear_weights
 from lensless.physics.operator import LinearOperator
 from lensless.physics.separable import SeparableMask
 from lensless.physics.stack import DepthStack, SpectralStack
 from lensless.physics.valid_pixels import ValidPixels
-from lensless.recon.base import NonFiniteError
 from lensless.recon.denoisers import TotalVariationDenoiser
 from lensless.recon.plug_and_play import (
     PlugAndPlay,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from lensless.errors import InputError
+from lensless.errors import InputError, NonFiniteError
 from lensless.physics.convolution import LenslessConvolution
 from lensless.physics.operator import LinearOperator
 from lensless.physics.separable import SeparableMask
 from lensless.physics.valid_pixels import ValidPixels
 from lensless.recon.admm import ADMM
-from lensless.recon.base import IterativeSolver, NonFiniteError, data_scale, per_sample
+from lensless.recon.base import IterativeSolver, data_scale, per_sample
 from lensless.recon.denoisers import TotalVariationDenoiser
 from lensless.recon.gradient import FISTA, GradientDescent, Nesterov
 from lensless.recon.plug_and_play import PlugAndPlay, PlugAndPlayADMM, PlugAndPlayFISTA, PlugAndPlayHQS

@@ -40,20 +40,25 @@ def draw_cells(
     _check(cell, opening, footprint)
     y, x = y - offset[0], x - offset[1]
     if not rotation.requires_grad and float(rotation) == 0:
-        rows = _shares(y, values.shape[-2], cell[0], opening[0], footprint[0])
         columns = _shares(x.mT, values.shape[-1], cell[1], opening[1], footprint[1])
-        return rows.to(values.dtype) @ values @ columns.to(values.dtype).mT
+        lines = (values @ columns.to(values.dtype).mT).flatten(0, -2)
+        rows, shares = _two_nearest(y, values.shape[-2], cell[0], opening[0], footprint[0])
+        first = torch.arange(0, len(lines), values.shape[-2], device=lines.device)
+        touched = first[:, None] + rows.flatten(1)[:, None]
+        drawn = _weighted_sums(lines, touched.flatten(1), shares.flatten(1).repeat(1, len(first)))
+        return drawn.reshape(*values.shape[:-2], *grid.shape)
     rows, row_shares = _two_nearest(cos * y + sin * x, values.shape[-2], cell[0], opening[0], footprint[0])
     columns, column_shares = _two_nearest(cos * x - sin * y, values.shape[-1], cell[1], opening[1], footprint[1])
     touched = rows[:, None] * values.shape[-1] + columns[None]
-    shares = (row_shares[:, None] * column_shares[None]).to(values.dtype)
-    drawn = F.embedding_bag(
-        touched.flatten(0, 1).flatten(1).T,
-        values.reshape(-1, values.shape[-2] * values.shape[-1]).T,
-        per_sample_weights=shares.flatten(0, 1).flatten(1).T,
-        mode="sum",
-    )
+    shares = row_shares[:, None] * column_shares[None]
+    patterns = values.reshape(-1, values.shape[-2] * values.shape[-1])
+    drawn = _weighted_sums(patterns.T, touched.flatten(0, 1).flatten(1), shares.flatten(0, 1).flatten(1))
     return drawn.T.reshape(*values.shape[:-2], *grid.shape)
+
+
+def _weighted_sums(table: Tensor, index: Tensor, share: Tensor) -> Tensor:
+    """sum_k share(k, m) table(index(k, m)), (M, W) of the lines of ``table`` (N, W) for ``index`` and ``share`` (K, M)."""
+    return F.embedding_bag(index.T, table, per_sample_weights=share.T.to(table.dtype), mode="sum")
 
 
 def _shares(position: Tensor, count: int, cell: Tensor, opening: Tensor, footprint: Tensor) -> Tensor:
