@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from protocol import answer, measure, read_job
 
-from lensless.physics.fft import GridFFT, fast_size
+from lensless.physics.fft import GridFFT, fast_shape
 
 
 def main() -> None:
     job = read_job()
     torch.set_num_threads(job["threads"])
     channels, *sensor = np.load(Path(job["folder"], "psf.npy"), mmap_mode="r").shape
-    grid = tuple(fast_size(2 * n) for n in sensor)
+    grid = fast_shape(tuple(2 * n for n in sensor))
     fft = GridFFT(grid)
     spectrum = torch.empty(fft.spectrum_shape, dtype=torch.complex64)
     images = [torch.rand(size) for size in (grid, sensor if job["backend"] == "pruned" else grid)]

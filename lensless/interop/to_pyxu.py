@@ -92,8 +92,7 @@ class APGD(IterativeSolver):
         x_(k+1) = prox(z - A*(Az - y) / ||A||^2),     z = x_k + k / (k + 4) (x_k - x_(k-1))
 
     Chambolle & Dossal, "On the convergence of the iterates of FISTA", J. Optim. Theory Appl. 166, 2015, with
-    their d = 3 (pyxu's default of 75 took three times as many iterations to the same objective within the first
-    thousand, on a caustic PSF of 108 x 144). The scene is the camera's whole field; the field of view is returned.
+    d = 3 (pyxu's default, 75, starts slowly). The scene is the camera's whole field; the field of view is returned.
 
     nonnegative: keep x >= 0. l1: lambda in units of the measurement's mean absolute value times ||A||. The
     other arguments are those of IterativeSolver.

@@ -13,6 +13,7 @@ from lensless.tasks.compose import build, compose, groups, task_names
 SOLVERS = sorted(groups("reconstruct")["recon"].choices)
 CLASSES = {
     "admm": "ADMM",
+    "apgd": "APGD",
     "fista": "FISTA",
     "fista_l1": "FISTA",
     "fista_tv": "FISTA",
