@@ -53,8 +53,8 @@ class DatasetFolder:
         found = read_card(self.root)["fingerprint"]
         if found != card["fingerprint"]:
             raise InputError(
-                f"out: {self.root} holds a data set with another configuration, see its card.json; choose another "
-                "folder, or delete this one"
+                f"out: {self.root} holds a data set of another configuration or version, see its card.json; choose "
+                "another folder, or delete this one"
             )
 
     def has(self, index: int) -> bool:
@@ -92,7 +92,8 @@ class DatasetFolder:
         for leftover in self.root.glob("*/.*.tmp.*"):
             leftover.unlink(missing_ok=True)  # of killed processes: nothing but the card is still to be written
         masks = sorted([*self.root.glob("psfs/*"), *self.root.glob("backgrounds/*")])
-        write_json(self.card_file, {"complete": True, **card, "n": n, "sha256": self._digests(masks), "samples": records})
+        whole = {"n": n, "sha256": self._digests(masks), "samples": records}
+        write_json(self.card_file, {"complete": True, **card, **whole})
         return True
 
     def _digests(self, files: Iterable[Path]) -> dict[str, str]:

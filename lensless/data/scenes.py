@@ -1,6 +1,5 @@
 """Pictures as scenes: which ones, whose they are, and where they stand before a camera."""
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path

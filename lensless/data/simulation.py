@@ -32,8 +32,8 @@ class Simulation(Dataset):
     """Measurements of pictures by one system with any number of masks; ``simulation[i]`` is a :class:`Sample`.
 
     Sample i has mask i mod M and picture (j + j div lcm(M, P)) mod P of P pictures, j = i mod M P: masks and pictures
-    come equally often, and M P samples in a row hold each pair once. Position and noise are drawn from (seed, i), and everything is
-    computed on one thread, so that the bytes do not depend on batches, order, workers or threads.
+    come equally often, and M P samples in a row hold each pair once. Position and noise are drawn from (seed, i), and
+    everything is computed on one thread, so that the bytes do not depend on order, batches, workers or threads.
 
     system: all but its PSF. psf: from a mask's label to its PSF, (C, h, w) as :attr:`System.psf`.
     masks: M. pictures: files. encoding: theirs, "srgb" or "linear". seed: a whole number.
@@ -82,9 +82,9 @@ class Simulation(Dataset):
 
 
 def held_out_masks(seed: int, *, masks: int, count: int) -> list[int]:
-    """Labels, sorted, of the masks to test with: the first ``count`` of numpy.random.default_rng(seed).permutation(masks).
+    """Labels of the masks to test with: the first ``count`` of numpy.random.default_rng(seed).permutation(masks).
 
-    Raises InputError unless 0 <= count < masks.
+    Returns them sorted. Raises InputError unless 0 <= count < masks.
     """
     require(0 <= count < masks, f"test_masks: expected 0 to {masks - 1} of {masks} masks, got {count}")
     return sorted(np.random.default_rng(seed).permutation(masks)[:count].tolist())

@@ -102,11 +102,14 @@ class System:
         return tuple(pitch * self.scene_distance / self.mask_distance for pitch in self.sensor.pitch)
 
     def with_psf(self, psf: Tensor) -> "System":
-        """The same camera with a PSF (C, h, w) that was computed before, or measured. Raises InputError on another shape."""
+        """The same camera with a PSF that was computed before, or measured.
+
+        psf: (C, h, w); the mean of its C sums should be 1. Raises InputError on another shape.
+        """
         expected = (len(self.sensor.response), *self.sensor.shape)
         require(tuple(psf.shape) == expected, f"psf: expected {expected}, got {tuple(psf.shape)}")
         system = replace(self)
-        vars(system)["psf"] = psf
+        vars(system)["psf"] = psf  # where the cached property above looks first
         return system
 
     @torch.no_grad()
@@ -115,6 +118,8 @@ class System:
 
         generator: one for the batch or one a sample. Raises InputError on another shape or negative scenes.
         """
+        lowest = float(scene.min())
+        require(lowest >= 0, f"scene: expected light >= 0, got a minimum of {lowest:.3g}")
         light = self.physics(scene).clamp_min_(0)
         if self.ambient:
             light += self.background
@@ -129,8 +134,7 @@ def sized_sensor(name: str, *, size: str) -> Sensor:
 
     size: "tiny" (36 x 48, for tests), "small" (96 x 128, trains on a CPU) or "full". Raises InputError on others.
     """
-    known = (*SIZES, "full")
-    require(size in known, f"size: expected one of {', '.join(known)}, got {size!r}")
+    _check_size(size)
     sensor = get_sensor(name).without_cfa()
     return sensor if size == "full" else sensor.resized(SIZES[size])
 
@@ -145,6 +149,7 @@ def get_system(name: str, *, size: str = "small", mask_seed: int = 0) -> System:
 
     Raises InputError with the nearest names for an unknown one.
     """
+    _check_size(size)
     names = system_names()
     if name not in names:
         near = difflib.get_close_matches(name, names)
@@ -153,3 +158,8 @@ def get_system(name: str, *, size: str = "small", mask_seed: int = 0) -> System:
     with hydra.initialize_config_dir(str(resource_dir("configs")), version_base="1.3"):
         cfg = hydra.compose(f"system/{name}", [f"+size={size}", f"+mask_seed={mask_seed}"])
     return hydra.utils.instantiate(cfg.system, _convert_="all")
+
+
+def _check_size(size: str) -> None:
+    known = (*SIZES, "full")
+    require(size in known, f"size: expected one of {', '.join(known)}, got {size!r}")

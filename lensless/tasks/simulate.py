@@ -1,7 +1,7 @@
 """`lensless simulate system=NAME scenes=FOLDER n=... out=FOLDER`: a data set of measurements of known scenes."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,17 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from lensless.data.folder import DatasetFolder
 from lensless.data.scenes import PictureError, find_licence, list_pictures
-from lensless.data.simulation import Simulation, held_out_masks, one_thread
+from lensless.data.simulation import Sample, Simulation, held_out_masks, one_thread
 from lensless.errors import InputError, require
 from lensless.physics.system import System
 from lensless.resources import resource_dir
 from lensless.tasks.compose import build
 from lensless.tasks.records import fingerprint, versions
+from lensless.tasks.workers import in_workers
 
 PATHS = ("scenes", "out")
 POSITIONAL = None
@@ -30,7 +30,8 @@ RULES = {
     "mask": "sample i has mask i mod n_masks; mask m is drawn from the seed mask_seed + m",
     "picture": "sample i has picture (j + j div lcm(n_masks, pictures)) mod pictures, j = i mod (n_masks * pictures)",
     "random": "position and noise of sample i are drawn from numpy.random.SeedSequence([seed, i])",
-    "split": "test masks are the first test_masks of numpy.random.default_rng(seed).permutation(n_masks)",
+    "split": "by mask alone, pictures come in both: test masks are the first test_masks of "
+    "numpy.random.default_rng(seed).permutation(n_masks)",
 }
 
 
@@ -57,24 +58,35 @@ def run(cfg: DictConfig) -> int:
     )
     folder.begin(card)
     missing = [index for index in indices if not folder.has(index)]
-    masks = sorted({simulation.mask(index) for index in missing})
-    masks = [mask for mask in masks if not folder.psf_file(mask).exists()]
-    for mask, light in in_workers(partial(mask_light, cfg), masks, cfg.workers, "mask"):
-        folder.write_mask(mask, *light)
-    for index, sample in in_workers(partial(attempt, simulation), missing, cfg.workers, "sample"):
-        if isinstance(sample, PictureError):
-            if not cfg.skip_corrupt:
-                raise InputError(f"{sample}; skip_corrupt=true goes on without sample {index}")
-            tqdm.write(f"sample {index} skipped: {sample}")
-            folder.skip_sample(index, str(sample))
-        else:
-            folder.write_sample(index, sample, split="test" if sample.mask in test else "train")
+    make_masks(cfg, folder, {simulation.mask(index) for index in missing})
+    make_samples(cfg, folder, simulation, missing, test)
     print(f"{len(missing)} samples made, {len(indices) - len(missing)} were there: {folder.root}")
     if folder.finish(cfg.n, card):
         print(f"all {cfg.n} are there, {folder.card_file}")
     else:
         print("other shards are still to be made; the last one completes card.json")
     return 0
+
+
+def make_masks(cfg: DictConfig, folder: DatasetFolder, masks: set[int]) -> None:
+    """Write the PSFs of those ``masks`` that the folder does not have."""
+    missing = sorted(mask for mask in masks if not folder.psf_file(mask).exists())
+    for mask, light in in_workers(partial(mask_light, cfg), missing, workers=cfg.workers, unit="mask"):
+        folder.write_mask(mask, *light)
+
+
+def make_samples(
+    cfg: DictConfig, folder: DatasetFolder, simulation: Simulation, indices: list[int], test: list[int]
+) -> None:
+    """Write the samples with these numbers. Raises InputError for a bad picture unless ``cfg.skip_corrupt``."""
+    for index, sample in in_workers(partial(attempt, simulation), indices, workers=cfg.workers, unit="sample"):
+        if not isinstance(sample, PictureError):
+            folder.write_sample(index, sample, split="test" if sample.mask in test else "train")
+        elif cfg.skip_corrupt:
+            tqdm.write(f"sample {index} skipped: {sample}")
+            folder.skip_sample(index, str(sample))
+        else:
+            raise InputError(f"{sample}; skip_corrupt=true goes on without sample {index}")
 
 
 def shard(n: int, which: str) -> range:
@@ -124,29 +136,12 @@ def mask_light(cfg: DictConfig, mask: int) -> tuple[Tensor, Tensor | None]:
         return camera.psf, camera.background if camera.ambient else None
 
 
-def attempt(simulation: Simulation, index: int) -> Any:
+def attempt(simulation: Simulation, index: int) -> Sample | PictureError:
     """Sample ``index``, or what is wrong with its picture."""
     try:
         return simulation[index]
     except PictureError as error:
         return error
-
-
-def in_workers(function: Callable[[int], Any], numbers: list[int], workers: int, unit: str) -> Iterator[tuple[int, Any]]:
-    """(number, function(number)) in order, computed by ``workers`` processes (0 for this one), with a progress bar."""
-    results = DataLoader(_Calls(function, numbers), batch_size=None, num_workers=min(workers, len(numbers)))
-    yield from zip(numbers, tqdm(results, unit=unit, total=len(numbers), disable=not numbers), strict=True)
-
-
-class _Calls(Dataset):
-    def __init__(self, function: Callable[[int], Any], numbers: list[int]):
-        self.function, self.numbers = function, numbers
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, place: int) -> Any:
-        return self.function(self.numbers[place])
 
 
 if __name__ == "__main__":  # for Hydra's multirun, see configs/simulate.yaml

@@ -68,7 +68,7 @@ def test_what_killed_processes_left_behind_is_removed_at_the_end(folder):
 def test_a_folder_of_another_data_set_is_refused(folder):
     folder.begin(CARD)
     folder.begin(CARD)
-    with pytest.raises(InputError, match="holds a data set with another configuration"):
+    with pytest.raises(InputError, match="holds a data set of another configuration"):
         folder.begin({**CARD, "fingerprint": "b"})
     assert read_card(folder.root)["fingerprint"] == "a"
 

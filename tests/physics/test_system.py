@@ -191,6 +191,8 @@ def test_mosaics_wrong_values_and_unknown_names_are_refused():
     with pytest.raises(InputError, match=r"'digicm'; did you mean digicam\?"):
         get_system("digicm")
     with pytest.raises(InputError, match="size: expected one of tiny, small, full, got 'huge'"):
-        sized_sensor("imx477", size="huge")
+        get_system("tape", size="huge")
+    with pytest.raises(InputError, match=r"scene: expected light >= 0, got a minimum of -0\.1"):
+        delta_camera().measure(torch.full((1, 2, 33, 47), -0.1), sample_generator(0, 0))
     with pytest.raises(InputError, match="did you mean imx477"):
         sized_sensor("imx447", size="tiny")
