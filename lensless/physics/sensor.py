@@ -1,6 +1,5 @@
 """Image sensors: from light to the integers that a camera delivers, and back as far as that is possible."""
 
-import difflib
 import functools
 import math
 from dataclasses import KW_ONLY, dataclass, replace
@@ -10,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from lensless.errors import InputError, require
+from lensless.errors import check_name, require
 from lensless.physics.cfa import bayer_sites, mosaic
 from lensless.physics.random import Generators, normal, poisson, sample_generator
 from lensless.resources import resource_dir
@@ -210,9 +209,6 @@ def sensor_names() -> list[str]:
 
 def get_sensor(name: str) -> Sensor:
     """The sensor ``name`` of the table; raises InputError with the nearest names if it is not there."""
-    names, name = sensor_names(), name.lower()
-    if name not in names:
-        near = difflib.get_close_matches(name, names)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"sensor: expected one of {', '.join(names)}, got {name!r}{hint}")
+    name = name.lower()
+    check_name("sensor", name, sensor_names())
     return instantiate(OmegaConf.load(resource_dir("configs") / "sensor" / f"{name}.yaml"), _convert_="all")

@@ -1,6 +1,5 @@
 """Simulated cameras: a mask, a sensor, the distances between them and the scene, and the light around."""
 
-import difflib
 import functools
 import math
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ import hydra
 import torch
 from torch import Tensor
 
-from lensless.errors import InputError, require
+from lensless.errors import check_name, require
 from lensless.physics.convolution import LenslessConvolution
 from lensless.physics.masks import Mask
 from lensless.physics.noise import add_noise_at_snr
@@ -150,11 +149,7 @@ def get_system(name: str, *, size: str = "small", mask_seed: int = 0) -> System:
     Raises InputError with the nearest names for an unknown one.
     """
     _check_size(size)
-    names = system_names()
-    if name not in names:
-        near = difflib.get_close_matches(name, names)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"system: expected one of {', '.join(names)}, got {name!r}{hint}")
+    check_name("system", name, system_names())
     with hydra.initialize_config_dir(str(resource_dir("configs")), version_base="1.3"):
         cfg = hydra.compose(f"system/{name}", [f"+size={size}", f"+mask_seed={mask_seed}"])
     return hydra.utils.instantiate(cfg.system, _convert_="all")

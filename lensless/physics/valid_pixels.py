@@ -1,6 +1,5 @@
 """Pixels that carry no measurement, as a composition with any camera: y = m . (A x)."""
 
-import torch
 from torch import Tensor
 
 from lensless.errors import InputError

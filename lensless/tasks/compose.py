@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from lensless.errors import InputError
+from lensless.errors import InputError, check_name, unknown
 from lensless.resources import resource_dir
 from lensless.tasks.values import check_value
 
@@ -84,12 +84,6 @@ def keys(cfg: DictConfig, prefix: str = "") -> list[str]:
     return found
 
 
-def check_name(kind: str, name: str, known: list[str]) -> None:
-    """Raise InputError with the nearest names unless ``name`` is one of ``known``."""
-    if name not in known:
-        raise _unknown(kind, name, difflib.get_close_matches(name, known), known)
-
-
 def _check_key(key: str, known: list[str]) -> None:
     if key in known:
         return
@@ -99,12 +93,8 @@ def _check_key(key: str, known: list[str]) -> None:
         near = [siblings[other] for other in difflib.get_close_matches(name, siblings)]
     else:  # "bits" for "input.bits", "inptu.bits" for "input.bits"
         near = [other for other in known if other.endswith(f".{key}")] or difflib.get_close_matches(key, known)
-    raise _unknown("key", key, near, list(siblings.values()) or known)
+    raise unknown("key", key, near, list(siblings.values()) or known)
 
-
-def _unknown(kind: str, name: str, near: list[str], known: list[str]) -> InputError:
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-    return InputError(f"{kind}: {name!r} is not known; {hint}")
 
 
 def build(node: DictConfig, name: str) -> Any:

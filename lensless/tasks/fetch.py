@@ -5,8 +5,8 @@ from pathlib import Path
 import pooch
 from omegaconf import DictConfig, OmegaConf
 
+from lensless.errors import check_name
 from lensless.resources import resource_dir
-from lensless.tasks.compose import check_name
 from lensless.tasks.download import fetch_files
 
 PATHS = ("folder",)
