@@ -19,7 +19,9 @@ def render(records: list[dict]) -> str:
     """Every benchmark that ``records`` holds, as markdown; of a repeated measurement the last one counts."""
     sections = [machine(records)]
     for name, section in (
-        ("admm", comparison), ("fista", comparison), ("memory", memory), ("scaling", scaling), ("fft", fft_sizes)
+        ("admm", comparison), ("fista", comparison), ("memory", memory), ("scaling", scaling), ("lcd", lcd),
+        ("convolution", comparison), ("measurement", comparison), ("sensor", comparison),
+        ("fft", fft_sizes),
     ):
         found = [record for record in records if record["benchmark"] == name]
         if found:
@@ -90,6 +92,26 @@ def scaling(records: list[dict]) -> str:
     ]
     headings = ["sensor", "megapixels", "milliseconds an iteration", "nanoseconds an iteration and pixel"]
     return f"### ADMM against sensor size: slope {slope:.2f} on log-log axes\n\n{table(headings, rows)}"
+
+
+def lcd(records: list[dict]) -> str:
+    """Milliseconds a pattern, shadows and propagated waves each beside their peers, and the peak of the memory."""
+    cells = {(tuple(r["shape"]), r["contender"]): r for r in records}
+    contenders = list(dict.fromkeys(contender for _, contender in cells))
+    ratios = [(TORCH, OURS), (NUMPY, OURS), ("LenslessPiCam waves", "ours, waves")]
+    rows, peaks = [], []
+    for shape in dict.fromkeys(shape for shape, _ in cells):
+        row = {contender: cells[shape, contender] for contender in contenders}
+        label = "x".join(map(str, shape)) + "x3"
+        times = [milliseconds(row[contender]["seconds"]) for contender in contenders]
+        rows.append([label, *times, *(f"{row[a]['seconds'] / row[b]['seconds']:.1f}x" for a, b in ratios)])
+        peaks.append([label, *(f"{row[contender]['peak_bytes'] / 1e9:.2f}" for contender in contenders)])
+    return "\n\n".join((
+        "### LCD, milliseconds a pattern's PSF",
+        table(["sensor", *contenders, *(f"{a} / {b}" for a, b in ratios)], rows),
+        "Peak of the process, GB:",
+        table(["sensor", *contenders], peaks),
+    ))
 
 
 def fft_sizes(records: list[dict]) -> str:

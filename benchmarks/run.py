@@ -1,6 +1,6 @@
 """Measure this library against LenslessPiCam and against the cost of the FFTs: `make benchmark`, or
 
-    python benchmarks/run.py admm fista memory scaling fft [--peer-python PATH]
+    python benchmarks/run.py admm fista memory scaling lcd convolution measurement sensor fft [--peer-python PATH]
 
 Every measurement is a fresh process; contenders take turns (A B C A B C ...) and the median over the rounds
 counts. Results are appended to benchmarks/results/DATE-MACHINE.jsonl; benchmarks/report.py makes tables of them.
@@ -34,6 +34,8 @@ CONTENDERS = {
     "ours, torch FFT": ("ours.py", "torch"),
     "LenslessPiCam torch": ("peer_lenslesspicam.py", "torch"),
     "LenslessPiCam NumPy": ("peer_lenslesspicam.py", "numpy"),
+    "ours, waves": ("ours.py", "waves"),
+    "LenslessPiCam waves": ("peer_lenslesspicam.py", "waves"),
     "FFTs": ("floor.py", "full"),
     "FFTs, pruned": ("floor.py", "pruned"),
 }
@@ -41,24 +43,52 @@ CONTENDERS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """Which contenders run a solver, at which sensor sizes, with which allocator settings, how often."""
+    """Which contenders run a solver, at which sensor sizes, with which allocator settings, how often.
+
+    iterations: None for a number that falls with the sensor's size. scripts: what the names of their scripts end in.
+    """
 
     solver: str
     contenders: tuple[str, ...] = ("ours",)
     shapes: tuple[tuple[int, int], ...] = ((270, 480), (760, 1014), (1520, 2028))
     allocators: tuple[str, ...] = ("default",)
-    rounds: int = 5
+    rounds: int = 3
+    iterations: int | None = None
+    scripts: str = ".py"
 
 
+SOLVERS = tuple(name for name in CONTENDERS if "waves" not in name)
 PLANS = {
-    "admm": Plan("admm", tuple(CONTENDERS), allocators=tuple(ALLOCATORS)),
+    "admm": Plan("admm", SOLVERS, allocators=tuple(ALLOCATORS)),
     "fista": Plan(
-        "fista", tuple(name for name in CONTENDERS if "NumPy" not in name), allocators=tuple(ALLOCATORS)
+        "fista", tuple(name for name in SOLVERS if "NumPy" not in name), allocators=tuple(ALLOCATORS)
     ),
     "memory": Plan("admm", shapes=(FULL_FRAME,), rounds=1),
     "scaling": Plan(
         "admm", shapes=((274, 366), (443, 591), (717, 957), (1161, 1549), (1879, 2507), FULL_FRAME), rounds=3
     ),
+    "lcd": Plan(
+        "lcd",
+        ("ours", "LenslessPiCam torch", "LenslessPiCam NumPy", "ours, waves", "LenslessPiCam waves"),
+        shapes=((190, 253), (380, 507)),
+        iterations=100,
+        scripts="_lcd.py",
+    ),
+    "convolution": Plan(
+        "convolution",
+        ("ours", "LenslessPiCam torch", "FFTs"),
+        shapes=((270, 480),),
+        iterations=40,
+        scripts="_simulation.py",
+    ),
+    "measurement": Plan(
+        "measurement",
+        ("ours", "LenslessPiCam torch"),
+        shapes=((270, 480),),
+        iterations=20,
+        scripts="_simulation.py",
+    ),
+    "sensor": Plan("sensor", shapes=((270, 480), (1520, 2028)), iterations=5, scripts="_simulation.py"),
 }
 
 
@@ -67,7 +97,8 @@ def main() -> None:
     parser.add_argument("benchmarks", nargs="+", choices=[*PLANS, "fft"])
     parser.add_argument("--peer-python", default=str(HERE / ".venv-peer/bin/python"))
     arguments = parser.parse_args()
-    if {"admm", "fista"} & set(arguments.benchmarks) and not Path(arguments.peer_python).exists():
+    compared = {"admm", "fista", "lcd", "convolution", "measurement"} & set(arguments.benchmarks)
+    if compared and not Path(arguments.peer_python).exists():
         parser.error(f"--peer-python: no {arguments.peer_python}; make one with `make benchmark`, or give a Python "
                      "that has lensless==1.0.8")
     machine = describe_machine()
@@ -93,12 +124,13 @@ def compare(plan: Plan, peer_python: str, folder: Path) -> Iterator[dict]:
     for shape in plan.shapes:
         write_sample(folder, shape)
         # enough work to time, and no more than minutes for the slowest
-        iterations = min(40, max(3, round(4e6 / (shape[0] * shape[1]))))
+        iterations = plan.iterations or min(40, max(3, round(4e6 / (shape[0] * shape[1]))))
         for allocator in plan.allocators:
             results: dict[str, list[dict]] = {contender: [] for contender in plan.contenders}
             for _ in range(plan.rounds):
                 for contender in plan.contenders:
                     script, backend = CONTENDERS[contender]
+                    script = script.replace(".py", plan.scripts)
                     job = {"solver": plan.solver, "backend": backend, "iterations": iterations}
                     job["folder"] = str(folder)
                     python = peer_python if script.startswith("peer") else sys.executable

@@ -155,6 +155,30 @@ def test_many_patterns_are_drawn_as_each_one_alone():
     torch.testing.assert_close(together, alone)
 
 
+@pytest.mark.parametrize("rotation", [0.0, 0.05])
+def test_a_shadow_holds_the_light_that_the_openings_let_through(rotation):
+    patterns = torch.stack([random_pattern(seed, (12, 8)) for seed in range(3)]).double()
+    lcd, grid = LCD(rotation=rotation, bits=None), square(81, 127, 1.9e-5)
+    shadow = lcd.shadow(patterns, grid)
+    assert shadow.shape == (3, 3, 81, 127)
+    opening = 0.06e-3 * 0.18e-3 / 1.9e-5**2
+    for colour in range(3):  # red, green and blue change along the rows
+        light = 1 / 500 + (1 - 1 / 500) * patterns[:, colour::3].sum((1, 2)) / (4 * 8)
+        tolerance = 1e-9 if rotation == 0 else 2e-3
+        torch.testing.assert_close(shadow[:, colour].sum((1, 2)), light * 4 * 8 * opening, rtol=tolerance, atol=0)
+
+
+def test_a_shadow_is_the_square_of_the_amplitude_inside_an_opening():
+    lcd, values = LCD(), random_pattern(4, (6, 4))
+    grid = square(301, 455, 1.9e-6)
+    shadow = lcd.shadow(values, grid)
+    amplitude = torch.stack([lcd.amplitude(values, grid, wavelength) for wavelength in lcd.wavelengths])
+    centre = (150 + round(LCD().cell[0] / 1.9e-6), 227)  # cell (4, 2), green
+    torch.testing.assert_close(shadow[:, *centre], amplitude[:, *centre].square())
+    assert float(shadow[1, *centre]) == pytest.approx(float(values[4, 2]), abs=0.005)
+    assert float(shadow[0, *centre]) == 0
+
+
 def test_rgb_frames_become_rows_of_subpixels():
     frame = torch.arange(12.0).reshape(2, 2, 3)
     assert subpixels(frame).tolist() == [[0, 3], [1, 4], [2, 5], [6, 9], [7, 10], [8, 11]]

@@ -57,7 +57,7 @@ def draw_cells(
 
 
 def _weighted_sums(table: Tensor, index: Tensor, share: Tensor) -> Tensor:
-    """sum_k share(k, m) table(index(k, m)), (M, W) of the lines of ``table`` (N, W) for ``index`` and ``share`` (K, M)."""
+    """sum_k share(k, m) table(index(k, m)), (M, W), for ``table`` (N, W), ``index`` and ``share`` (K, M)."""
     return F.embedding_bag(index.T, table, per_sample_weights=share.T.to(table.dtype), mode="sum")
 
 
