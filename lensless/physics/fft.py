@@ -39,7 +39,7 @@ def fast_shape(shape: tuple[int, int]) -> tuple[int, int]:
     """Smallest fast grid (P, Q) that holds ``shape``.
 
     A row length that is a multiple of 1024 puts all rows of a single-precision image into the same cache sets; an
-    inverse transform then takes about three times as long (`benchmarks/fft_sizes.py`), so those are skipped.
+    inverse transform then takes about twice as long (`benchmarks/fft_sizes.py`), so those are skipped.
     """
     height, width = fast_size(shape[0]), fast_size(shape[1])
     while width % 1024 == 0:
