@@ -5,10 +5,8 @@ from torch import Tensor
 
 from lensless.errors import InputError
 from lensless.physics.fft import COMPLEX, GridFFT, crop_centred, fast_shape, fast_size, pad_centred
+from lensless.physics.filtering import filter_images
 from lensless.physics.operator import LinearOperator
-
-# up to so many a batch is transformed at once, beyond an image at a time, which stays in the cache
-GROUP_FREQUENCIES = 2**20
 
 
 def check_psf(psf: Tensor, ndim: int, layout: str) -> None:
@@ -70,38 +68,14 @@ class LenslessConvolution(LinearOperator):
     def _refresh(self) -> None:
         self.spectrum = psf_spectrum(self.psf, self.fft)
         self._conjugate: Tensor | None = None
-        self._scratch: Tensor | None = None
 
     def _forward(self, x: Tensor, out: Tensor | None) -> Tensor:
-        return self._filter(x, self.spectrum, self.sensor_shape[1:], out)
+        return filter_images(x, self.spectrum, self.fft, self.sensor_shape[1:], out=out)
 
     def _adjoint(self, y: Tensor, out: Tensor | None) -> Tensor:
         if self._conjugate is None or self.spectrum.requires_grad:
             self._conjugate = self.spectrum.conj().resolve_conj()
-        return self._filter(y, self._conjugate, self.scene_shape[1:], out)
-
-    def _filter(self, x: Tensor, spectrum: Tensor, size: tuple[int, int], out: Tensor | None) -> Tensor:
-        if torch.is_grad_enabled() and (x.requires_grad or spectrum.requires_grad):
-            return self.fft.inverse(self.fft.forward(x) * spectrum, size, out=out)
-        if x.device.type != "cpu":
-            return self.fft.inverse(self.fft.forward(x).mul_(spectrum), size, out=out)
-        if out is None:
-            out = x.new_empty(*x.shape[:-2], *size)
-        if x.shape[:2].numel() * spectrum[0, 0].numel() <= GROUP_FREQUENCIES:
-            product = self.fft.forward(x, out=self._buffer(x.shape[:2])).mul_(spectrum)
-            return self.fft.inverse(product, size, out=out)
-        for sample in range(x.shape[0]):
-            for channel in range(x.shape[1]):
-                product = self.fft.forward(x[sample, channel], out=self._buffer(()))
-                product.mul_(spectrum[sample % self.batch, channel])
-                self.fft.inverse(product, size, out=out[sample, channel])
-        return out
-
-    def _buffer(self, leading: tuple[int, ...]) -> Tensor:
-        """A spectrum to work in, kept between calls."""
-        if self._scratch is None or self._scratch.shape[:-2] != leading:
-            self._scratch = self.spectrum.new_empty(*leading, *self.fft.spectrum_shape)
-        return self._scratch
+        return filter_images(y, self._conjugate, self.fft, self.scene_shape[1:], out=out)
 
     def whole_field(self) -> "LenslessConvolution":
         """The same camera with the whole grid as its scene (shares the spectrum).

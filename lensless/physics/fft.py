@@ -78,7 +78,7 @@ class GridFFT:
     inverse:  x = crop(irfft2(X))      default norm: 1 forward, 1 / (P Q) backward
 
     ``backend`` is "auto" (ducc0 on the CPU if installed, else torch), "ducc" or "torch".
-    One object serves one thread: it keeps a row buffer between calls.
+    One object serves one thread: it keeps buffers between calls.
     """
 
     def __init__(self, shape: tuple[int, int], *, backend: str = "auto"):
@@ -91,6 +91,7 @@ class GridFFT:
         self.shape = (int(shape[0]), int(shape[1]))
         self.backend = backend
         self._rows: Tensor | None = None
+        self._spectrum: Tensor | None = None
 
     @property
     def spectrum_shape(self) -> tuple[int, int]:
@@ -148,6 +149,13 @@ class GridFFT:
             return out
         image = rows[..., centred_slice(self.shape[1], size[1])]
         return image.clone() if out is None else out.copy_(image)
+
+    def buffer(self, leading: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """A half spectrum on the CPU to work in, kept until another shape is asked for; ``dtype`` is the image's."""
+        shape = (*leading, *self.spectrum_shape)
+        if self._spectrum is None or self._spectrum.shape != shape or self._spectrum.dtype != COMPLEX[dtype]:
+            self._spectrum = torch.empty(shape, dtype=COMPLEX[dtype])
+        return self._spectrum
 
     def _on_ducc(self, x: Tensor) -> bool:
         if self.backend == "torch" or ducc0 is None or x.device.type != "cpu":

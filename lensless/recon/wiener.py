@@ -7,6 +7,7 @@ from torch import Tensor
 from lensless.errors import InputError
 from lensless.physics.convolution import LenslessConvolution
 from lensless.physics.fft import centred_slice
+from lensless.physics.filtering import filter_images
 from lensless.physics.operator import LinearOperator
 from lensless.recon.base import Reconstructor, check_measurement, per_sample
 
@@ -33,12 +34,12 @@ class Wiener(Reconstructor):
                 f"physics: Wiener needs a LenslessConvolution, got {type(physics).__name__}; use FISTA or ADMM"
             )
         check_measurement(y, physics)
-        spectrum = physics.spectrum
-        power = spectrum.real.square() + spectrum.imag.square()
-        data = physics.fft.forward(fade_to_grid(y, physics.fft.shape))
+        fft, power = physics.fft, physics.spectrum.abs().square()
+        extended = fade_to_grid(y, fft.shape)
         largest = power.flatten(1).amax(1)
-        k = cross_validate(data, power, largest) if self.k is None else self.k * largest
-        return physics.fft.inverse(data * spectrum.conj() / (power + per_sample(k, 4)), physics.scene_shape[1:])
+        k = self.k * largest if self.k else cross_validate(fft.forward(extended), power, largest)
+        inverse = physics.spectrum.conj() / (power + per_sample(k, 4))
+        return filter_images(extended, inverse, fft, physics.scene_shape[1:])
 
 
 def fade_to_grid(y: Tensor, shape: tuple[int, int]) -> Tensor:
