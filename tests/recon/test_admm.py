@@ -11,7 +11,7 @@ from lensless.physics.fft import ducc0
 from lensless.physics.operator import LinearOperator
 from lensless.physics.separable import SeparableMask
 from lensless.physics.valid_pixels import ValidPixels
-from lensless.recon import admm
+from lensless.recon import admm_iteration
 from lensless.recon.admm import ADMM
 from lensless.recon.gradient import FISTA
 from lensless.recon.prox import TotalVariation, differences, differences_adjoint
@@ -136,7 +136,7 @@ def test_blocks_of_rows_give_the_same(block_pixels: int, tau: float, nonnegative
     camera = ValidPixels(LenslessConvolution(psf), mask=uniform(2, 5, 7, seed=2) < 0.8)
     solver = ADMM(10, tau=tau, nonnegative=nonnegative, record_every=5)
     whole = solver.solve(y, camera)
-    monkeypatch.setattr(admm, "BLOCK_PIXELS", block_pixels)
+    monkeypatch.setattr(admm_iteration, "BLOCK_PIXELS", block_pixels)
     blocks = solver.solve(y, camera)
     close(blocks.image, whole.image, 1e-12)
     assert blocks.history["objective"] == pytest.approx(whole.history["objective"], rel=1e-12)

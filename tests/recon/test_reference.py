@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from lensless.physics.convolution import LenslessConvolution
-from lensless.physics.fft import crop_centred
-from lensless.recon.admm import ADMM, Penalties, advance, initial_state, make_system, step
+from lensless.recon.admm import ADMM
 from lensless.recon.base import data_scale
 from lensless.recon.gradient import FISTA, GradientDescent
+from lensless.recon.unrolled_admm import unrolled_admm
 
 FOLDER = Path(__file__).parents[3] / "shared/reference/lenslesspicam"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no reference numbers at {FOLDER}")
@@ -63,16 +63,9 @@ def test_unrolled_admm(dtype: torch.dtype, reference: str):
     """Other penalties in every iteration, in absolute units."""
     case, arrays = load("unrolled_admm_5", dtype)
     camera, y = LenslessConvolution(arrays["psf"], fft_shape=case["padded_size"]), arrays["y"]
-    columns = (arrays[f"{name}_p"].abs().tolist() for name in ("mu1", "mu2", "mu3", "tau"))
-    penalties = [Penalties(*values) for values in zip(*columns, strict=True)]
-    x, hx = y.new_zeros(*y.shape[:2], *camera.fft.shape), torch.zeros_like(y)
-    systems = [make_system(camera.spectrum, camera.fft, y, 1.0, p) for p in penalties]
-    state = advance(
-        initial_state(x, hx, variation=True, positivity=True), x, hx, systems[0], penalties[0], penalties[0], None
-    )
-    for system, now, following in zip(systems, penalties, [*penalties[1:], None], strict=True):
-        state = step(state, system, now, following)
-    found = crop_centred(state.x, y.shape[-2:]).clamp(min=0)
+    penalties = torch.stack([arrays[f"{name}_p"].abs() for name in ("mu1", "mu2", "mu3", "tau")], 1)
+    (x,) = unrolled_admm(y, camera.spectrum, penalties, fft=camera.fft, size=tuple(y.shape[-2:]))
+    found = x.clamp(min=0)
     assert deviation(found, arrays[reference]) < case["tolerance"]["value"]
 
 
