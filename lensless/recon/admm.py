@@ -64,7 +64,7 @@ class ADMM(IterativeSolver):
                 raise InputError(f"{name}: expected a positive number, got {value}")
         if not tau >= 0:
             raise InputError(f"tau: expected a number of at least 0, got {tau}")
-        self.nonnegative = nonnegative
+        self.tau, self.nonnegative, self.mu1, self.mu2, self.mu3 = tau, nonnegative, mu1, mu2, mu3
         self.penalties = Penalties(mu1, mu2 if tau else 0.0, mu3, tau)
 
     def start(self, y: Tensor, physics: LinearOperator, init: Tensor | None) -> "_Problem":
