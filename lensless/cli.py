@@ -11,8 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from lensless.errors import InputError, NonFiniteError
 from lensless.tasks.compose import compose, task_file
 from lensless.tasks.help import overview, task_help
-from lensless.tasks.records import version
 from lensless.threads import spin_briefly
+from lensless.versions import version
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.task is None:
             print(overview())
         elif options.help:
-            print(task_help(options.task, options.words))
+            print(task_help(options.task, keyed(options.task, options.words)))
         else:
             return run(options.task, options.words)
     except KeyboardInterrupt:
@@ -49,14 +49,22 @@ def run(task: str, words: list[str]) -> int:
 
     The module's PATHS are the keys that hold a path or a pattern, its POSITIONAL the key of a word without "=".
     """
-    task_file(task)
     spin_briefly()
+    words = keyed(task, words)
     module = importlib.import_module(f"lensless.tasks.{task}")
-    if module.POSITIONAL:
-        words = [word if "=" in word else f"{module.POSITIONAL}={word}" for word in words]
-    cfg = compose(task, words, paths=module.PATHS)
+    return module.run(compose(task, words, paths=module.PATHS))
 
-    return module.run(cfg)
+
+def keyed(task: str, words: list[str]) -> list[str]:
+    """``words`` with the task's POSITIONAL key before those that have no "=": "tape" becomes "mask=tape".
+
+    Raises InputError with the nearest names for an unknown task.
+    """
+    task_file(task)
+    if all("=" in word for word in words):
+        return words  # and a help page does not wait for torch
+    key = importlib.import_module(f"lensless.tasks.{task}").POSITIONAL
+    return [word if "=" in word or key is None else f"{key}={word}" for word in words]
 
 
 def describe(error: BaseException) -> str:

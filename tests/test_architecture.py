@@ -6,23 +6,24 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "lensless"
-FOUNDATION = {"errors", "resources", "threads"}
+FOUNDATION = {"errors", "resources", "threads", "versions"}
 OPTICS = FOUNDATION | {"physics"}
 # what each part may import besides itself
 ALLOWED = {
     "errors": set(),
     "resources": set(),
     "threads": set(),
+    "versions": set(),
     "physics": FOUNDATION,
     "calibration": OPTICS,
     "images": OPTICS | {"calibration"},
     "data": OPTICS | {"calibration", "images"},
     "recon": OPTICS,
-    "models": OPTICS | {"recon"},
+    "models": OPTICS | {"images", "recon"},
     "training": OPTICS | {"recon", "models", "data", "images", "evaluation"},
     "evaluation": OPTICS | {"recon", "models", "data", "images"},
     "interop": OPTICS | {"recon", "models"},
-    "tasks": OPTICS | {"calibration", "images", "data", "recon", "models", "training", "evaluation"},
+    "tasks": OPTICS | {"calibration", "images", "data", "recon", "models", "training", "evaluation", "interop"},
     "cli": FOUNDATION | {"recon", "tasks"},
 }
 

@@ -18,8 +18,9 @@ from lensless.images.prepare import normalise_psf
 from lensless.images.write import atomic_write, write_json
 from lensless.physics.convolution import LenslessConvolution
 from lensless.tasks.compose import build
-from lensless.tasks.records import Stopwatch, versions
-from lensless.tasks.session import solve
+from lensless.tasks.method import solve
+from lensless.tasks.records import Stopwatch
+from lensless.versions import versions
 
 PATHS = ("output",)
 POSITIONAL = None

@@ -11,7 +11,7 @@ from lensless.images.write import atomic_write, write_json
 from lensless.physics.masks import Mask
 from lensless.physics.psf import Optics, point_source_psf
 from lensless.tasks.compose import build
-from lensless.tasks.records import versions
+from lensless.versions import versions
 
 PATHS = ("output", "measured")
 POSITIONAL = "mask"

@@ -1,11 +1,11 @@
-"""`lensless reconstruct psf=PATH measurement=PATH`: one measurement or a batch, from files to files."""
+"""`lensless reconstruct psf=PATH measurement=PATH [model=NAME]`: one measurement or a batch, from files to files."""
 
 import sys
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from lensless.errors import InputError, NonFiniteError
@@ -15,7 +15,7 @@ from lensless.tasks.records import is_finished, stamp
 from lensless.tasks.results import View, write_result
 from lensless.tasks.session import Result, Session
 
-PATHS = ("psf", "measurement", "ground_truth", "output")
+PATHS = ("psf", "measurement", "model", "background", "ground_truth", "output")
 POSITIONAL = None
 
 
@@ -27,7 +27,7 @@ def run(cfg: DictConfig) -> int:
     files = list_images(cfg.measurement)
     folder = output_folder(cfg, files)
     session, view = Session(cfg), build(cfg.view, "view")
-    check_folder(folder, inputs=[*files, *session.psf_files, *session.truth_files])
+    check_folder(folder, inputs=[*files, *session.psf_files, *session.background_files, *session.truth_files])
     skipped, failures = 0, {}
     for file in tqdm(files, unit="image", disable=None if len(files) > 1 else True):
         try:
@@ -65,7 +65,8 @@ def one(cfg: DictConfig, session: Session, view: View, file: Path, folder: Path)
     record = {
         "measurement": stamp(file),
         "fingerprint": fingerprint,
-        "config": OmegaConf.to_container(cfg, resolve=True),
+        "config": session.config,
+        **session.method.record(),
     }
     write_result(result, folder, file.stem, view=view, record=record)
     tqdm.write(f"{file.name}: {summary(result)}, {folder / file.stem}.png")
@@ -76,7 +77,8 @@ def one(cfg: DictConfig, session: Session, view: View, file: Path, folder: Path)
 
 def summary(result: Result) -> str:
     """How long it took and, where there is a ground truth, how good it is, in one line."""
-    parts = [f"{result.solution.iterations} iterations" if result.solution.iterations else "closed form"]
+    solution = result.solution
+    parts = [f"{solution.iterations} iterations" if solution.iterations else solution.stopped_by]
     parts.append(f"{result.seconds['solve']:.1f} s")
     if result.metrics:
         parts.append("PSNR {psnr:.2f} dB, SSIM {ssim:.3f}".format(**result.metrics))

@@ -1,14 +1,14 @@
 """What is written down beside every result, and how a rerun knows what is finished."""
 
 import hashlib
-import importlib.metadata
 import json
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from lensless.versions import version
 
 
 class Stopwatch:
@@ -22,20 +22,6 @@ class Stopwatch:
         began = time.perf_counter()
         yield
         self.seconds[stage] = round(self.seconds.get(stage, 0) + time.perf_counter() - began, 6)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    packages = {name: version(name) for name in ("lensless-torch", "torch", "numpy")}
-    return packages | {"python": platform.python_version(), "platform": platform.platform()}
-
-
-def version(package: str) -> str:
-    """Version of a package as installed; a checkout that is only on the path has none."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def stamp(path: Path) -> dict[str, str | int]:

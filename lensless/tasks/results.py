@@ -10,8 +10,16 @@ from torch import Tensor
 from lensless.evaluation.figures import as_picture, reconstruction_figure, white_level
 from lensless.images.prepare import flip, rotate
 from lensless.images.write import atomic_write, write_json, write_npy, write_png16
-from lensless.tasks.records import versions
 from lensless.tasks.session import Result
+from lensless.versions import versions
+
+# how the figure calls what a model makes on the way to its result
+STAGES = {
+    "psf": "PSF, corrected",
+    "background_subtracted": "background subtracted",
+    "pre": "pre-processed",
+    "inversion": "inverted",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +61,10 @@ def write_result(result: Result, folder: Path, name: str, *, view: View, record:
         for depth, plane in enumerate(image):
             files.append(f"{name}_planes/{depth:03d}.png")
             write_png16(folder / files[-1], as_picture(plane) / maximum)
-    panels = {"PSF": result.psf, "measurement": result.measurement, "reconstruction": image}
+    panels = {"PSF": result.psf, "measurement": result.measurement}
+    for stage, made in result.stages.items():
+        panels[STAGES[stage]] = view.turn(made) if stage == "inversion" else made
+    panels["reconstruction"] = image
     if result.truth is not None:
         panels["ground truth"] = view.turn(result.truth)
     figure = reconstruction_figure(panels, result.solution.history)

@@ -1,4 +1,4 @@
-"""One PSF and one solver for any number of measurements: read, prepare, reconstruct, score."""
+"""One PSF and one solver or model for any number of measurements: read, prepare, reconstruct, score."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,22 +11,30 @@ from torch import Tensor
 from lensless.errors import InputError
 from lensless.images.prepare import Preparation, Prepared, normalise_psf
 from lensless.images.read import list_images
+from lensless.models.pretrained import Model
 from lensless.physics.operator import LinearOperator
-from lensless.recon.base import IterativeSolver, Reconstructor, Solution
+from lensless.recon.base import Solution
 from lensless.tasks.compose import build
+from lensless.tasks.method import Classical, Learned
 from lensless.tasks.records import Stopwatch, fingerprint
 
 # which files these stand for is in the fingerprint by their stamps
-NOT_IN_THE_RESULT = ("psf", "measurement", "ground_truth", "output", "overwrite")
+NOT_IN_THE_RESULT = ("psf", "measurement", "background", "ground_truth", "output", "overwrite")
+# what a model has no use for
+OF_A_SOLVER = ("recon", "denoiser")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A reconstruction (C, H, W) or (D, C, H, W) with all that there is to show and to record about it."""
+    """A reconstruction (C, H, W) or (D, C, H, W) with all that there is to show and to record about it.
+
+    stages: what a model made on the way, by the names of ``ModularReconstruction.stages``.
+    """
 
     psf: Tensor
     measurement: Tensor
     solution: Solution
+    stages: dict[str, Tensor]
     image: Tensor
     truth: Tensor | None
     metrics: dict[str, float]
@@ -57,15 +65,18 @@ class Session:
         self.prepare, self.prepare_psf, self.prepare_truth = (
             build(cfg[name], name) for name in ("prepare", "psf_prepare", "truth_prepare")
         )
-        self.solver = build(cfg.recon, "recon")
         self.make_physics = build(cfg.physics, "physics")
         self.score = build(cfg.score, "score")
         self.device = pick_device(cfg.device)
         self.psf_files = _files("psf", cfg.psf)
+        self.background_files = [] if cfg.background is None else _files("background", cfg.background)
         self.truth_files = [] if cfg.ground_truth is None else _files("ground_truth", cfg.ground_truth)
         self.truth_is_one = cfg.ground_truth is not None and Path(cfg.ground_truth).expanduser().is_file()
-        settings = OmegaConf.to_container(cfg, resolve=True)
-        self.settings = {name: settings[name] for name in settings if name not in NOT_IN_THE_RESULT}
+        self.method = self.make_method(cfg)
+        config = OmegaConf.to_container(cfg, resolve=True)
+        unused = () if cfg.model is None else OF_A_SOLVER
+        self.config = {name: config[name] for name in config if name not in unused}
+        self.settings = {name: self.config[name] for name in self.config if name not in NOT_IN_THE_RESULT}
         self.psf, self.psf_notes = self.read_planes()
         self._cameras: dict[int, Camera] = {}
 
@@ -74,7 +85,8 @@ class Session:
         frames = (self.prepare.dark_frame, self.prepare_psf.dark_frame)
         dark = [Path(frame).expanduser() for frame in frames if frame]
         truth = self.truth_files and [self.truth_of(path)]
-        return fingerprint(self.settings, [path, *self.psf_files, *dark, *truth])
+        files = [path, *self.psf_files, *self.background_files, *dark, *truth]
+        return fingerprint(self.settings | self.method.identity(), files)
 
     def reconstruct(self, path: Path) -> Result:
         """Raises InputError on a file that is wrong, NonFiniteError where the solver diverges."""
@@ -96,7 +108,7 @@ class Session:
             camera = self.camera(measurement.shape[0])
             truth = self.truth(path, camera.physics.scene_shape) if self.truth_files else None
         with watch("solve"):
-            solution = solve(self.solver, measurement[None].to(self.device), camera.physics)
+            solution, stages = self.method(measurement[None].to(self.device), camera.physics)
             image = solution.image[0].cpu()
         with watch("score"):
             metrics = {} if truth is None else self.score(image, truth)
@@ -104,13 +116,29 @@ class Session:
             psf=camera.psf,
             measurement=measurement,
             solution=solution,
+            stages={name: stage[0].cpu() for name, stage in stages.items()},
             image=image,
             truth=truth,
             metrics=metrics,
-            notes=self.psf_notes + [f"measurement: {note}" for note in prepared.notes],
+            notes=[
+                *self.psf_notes,
+                *[f"measurement: {note}" for note in prepared.notes],
+                *self.method.notes(camera.psf),
+            ],
             psf_factor=camera.factor,
             seconds=watch.seconds,
         )
+
+    def make_method(self, cfg: DictConfig) -> Classical | Learned:
+        """The solver, or the model with the prepared capture of the background where there is one."""
+        if cfg.model is None:
+            if self.background_files:
+                raise InputError("background: expected with model=, for a solver use prepare.background")
+            return Classical(build(cfg.recon, "recon"))
+        if len(self.background_files) > 1:
+            raise InputError(f"background: expected one image, got {len(self.background_files)}")
+        captures = [_prepare(self.prepare, self.read(file), self.read).image for file in self.background_files]
+        return Learned(Model.from_pretrained(cfg.model), cfg.model, captures[0] if captures else None)
 
     def read_planes(self) -> tuple[Tensor, list[str]]:
         """The prepared PSF, (C, H, W) or (D, C, H, W), and what there is to tell about it."""
@@ -152,14 +180,6 @@ class Session:
                 f"ground_truth: expected {tuple(shape)} like the reconstruction, got {tuple(truth.shape)} from {file}"
             )
         return truth
-
-
-def solve(solver: Reconstructor, y: Tensor, physics: LinearOperator) -> Solution:
-    """The solver's own account of what it found, or one for a closed form."""
-    if isinstance(solver, IterativeSolver):
-        return solver.solve(y, physics)
-    with torch.no_grad():
-        return Solution(solver(y, physics), 0, "closed form")
 
 
 def match_channels(psf: Tensor, channels: int) -> Tensor:

@@ -18,8 +18,9 @@ from lensless.errors import InputError, require
 from lensless.physics.system import System
 from lensless.resources import resource_dir
 from lensless.tasks.compose import build
-from lensless.tasks.records import fingerprint, versions
+from lensless.tasks.records import fingerprint
 from lensless.tasks.workers import in_workers
+from lensless.versions import versions
 
 PATHS = ("scenes", "out")
 POSITIONAL = None

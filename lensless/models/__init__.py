@@ -1,0 +1,1 @@
+"""Networks, and the reconstructions composed of them."""
