@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from lensless.recon.base import IterativeSolver, Reconstructor
 from lensless.resources import resource_dir
-from lensless.tasks.compose import build, compose, groups, task_names
+from lensless.tasks.compose import build, compose, groups, keys, task_names
 
 SOLVERS = sorted(groups("reconstruct")["recon"].choices)
 CLASSES = {
@@ -81,7 +81,7 @@ def test_every_task_has_a_module():
         module = get_object(f"lensless.tasks.{task}")
         assert callable(module.run)
         assert isinstance(module.PATHS, tuple)
-        assert module.POSITIONAL is None or module.POSITIONAL in compose(task, [], complete=False)
+        assert module.POSITIONAL is None or module.POSITIONAL in keys(compose(task, [], complete=False))
 
 
 def test_data_cards_say_where_from_and_under_which_licence():
