@@ -30,5 +30,5 @@ clean:
 $(READY): pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --upgrade --constraint constraints.txt pip
-	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[fast,raw,pyxu]' --group dev
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[fast,raw,pyxu,hub,datasets,train]' --group dev
 	touch $@

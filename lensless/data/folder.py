@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lensless.data.simulation import Sample
+from lensless.data.sample import Sample
 from lensless.errors import InputError
 from lensless.images.read import read_image
 from lensless.images.write import write_json, write_npy, write_png16
@@ -77,7 +77,7 @@ class DatasetFolder:
         measurement = self.root / "measurements" / f"{index:06d}.npy"
         write_png16(scene, sample.scene, gamma="linear")
         write_npy(measurement, sample.measurement)
-        record = {"mask": sample.mask, "split": split, "picture": sample.picture.name, "box": sample.box}
+        record = {"mask": sample.mask, "split": split, **sample.origin}
         write_json(self.record_file(index), {"index": index, **record, "sha256": self._digests([scene, measurement])})
 
     def skip_sample(self, index: int, reason: str) -> None:

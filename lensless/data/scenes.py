@@ -1,6 +1,7 @@
 """Pictures as scenes: which ones, whose they are, and where they stand before a camera."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,16 +97,7 @@ class Placement:
             start = [min(room, 0) + draw for room, draw in zip(rooms, draws, strict=True)]
         else:
             start = [whole // 2 - part // 2 for whole, part in zip(field, size, strict=True)]
-        shrunk = size[0] <= picture.shape[-2] and size[1] <= picture.shape[-1]
-        resized = cv2.resize(
-            picture.movedim(0, -1).numpy(), size[::-1], interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
-        )
-        scene = picture.new_zeros(picture.shape[0], *field)
-        rows, columns = (slice(max(s, 0), s + part) for s, part in zip(start, size, strict=True))
-        seen = scene[:, rows, columns]
-        top, left = (max(-s, 0) for s in start)
-        seen.copy_(torch.from_numpy(resized).movedim(-1, 0)[:, top : top + seen.shape[1], left : left + seen.shape[2]])
-        return scene, [*start, *size]
+        return place_picture(picture, field, size, start), [*start, *size]
 
     def _pixels(self, picture: Tensor, system: System) -> tuple[int, int]:
         """Height and width of the picture on the system's grid, at least one pixel."""
@@ -116,3 +108,51 @@ class Placement:
             field = system.sensor.shape
             height = FILLED * min(field[0] * dy, field[1] * dx / proportion)
         return max(round(height / dy), 1), max(round(height * proportion / dx), 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """Pictures that fill the whole field of view: a patch cut out at random, enlarged at random, mirrored at random.
+
+    The picture covers the field ``zoom`` times over in the tighter direction, zoom drawn log-uniformly from [least,
+    most]; the patch is then any part of it. mirror: chance to mirror it left to right. To train on, where one picture
+    has to serve often. Raises InputError on zooms below 1 or out of order and on a chance outside [0, 1].
+    """
+
+    zoom: tuple[float, float] = (1.0, 2.0)
+    mirror: float = 0.5
+
+    def __post_init__(self):
+        ordered = len(self.zoom) == 2 and 1 <= self.zoom[0] <= self.zoom[1]
+        require(ordered, f"zoom: expected [least, most], each at least 1, got {self.zoom}")
+        require(0 <= self.mirror <= 1, f"mirror: expected a chance from 0 to 1, got {self.mirror}")
+
+    def __call__(self, picture: Tensor, system: System, generator: torch.Generator) -> tuple[Tensor, list[int]]:
+        """The scene and the box of the whole picture around it, as :class:`Placement` gives them."""
+        field, shape, (least, most) = system.sensor.shape, picture.shape[-2:], self.zoom
+        chances = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+        factor = least * (most / least) ** chances[0] * max(f / side for f, side in zip(field, shape, strict=True))
+        part = [min(max(round(f / factor), 1), side) for f, side in zip(field, shape, strict=True)]
+        top, left = (
+            int(chance * (side - length + 1)) for chance, side, length in zip(chances[1:3], shape, part, strict=True)
+        )
+        patch = picture[:, top : top + part[0], left : left + part[1]]
+        if chances[3] < self.mirror:
+            patch, left = patch.flip(-1), shape[1] - left - part[1]
+        y, x = (f / length for f, length in zip(field, part, strict=True))
+        box = [round(edge) for edge in (-top * y, -left * x, shape[0] * y, shape[1] * x)]
+        return place_picture(patch, field, field, (0, 0)), box
+
+
+def place_picture(picture: Tensor, field: Sequence[int], size: Sequence[int], start: Sequence[int]) -> Tensor:
+    """A picture (C, H, W), resized to ``size``, with its first pixel at row, column ``start`` of a black ``field``."""
+    shrunk = size[0] <= picture.shape[-2] and size[1] <= picture.shape[-1]
+    resized = cv2.resize(
+        picture.movedim(0, -1).numpy(), (size[1], size[0]), interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
+    )
+    scene = picture.new_zeros(picture.shape[0], *field)
+    rows, columns = (slice(max(s, 0), s + part) for s, part in zip(start, size, strict=True))
+    seen = scene[:, rows, columns]
+    top, left = (max(-s, 0) for s in start)
+    seen.copy_(torch.from_numpy(resized).movedim(-1, 0)[:, top : top + seen.shape[1], left : left + seen.shape[2]])
+    return scene

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lensless.data.sample import Sample
 from lensless.data.scenes import Placement, read_picture
 from lensless.errors import require
 from lensless.physics.random import sample_generator
 from lensless.physics.system import System
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One scene and what one mask made of it, both (C, h, w); the picture's file and its box in the scene."""
-
-    scene: Tensor
-    measurement: Tensor
-    mask: int
-    picture: Path
-    box: list[int]
 
 
 class Simulation(Dataset):
@@ -34,6 +23,7 @@ class Simulation(Dataset):
     Sample i has mask i mod M and picture (j + j div lcm(M, P)) mod P of P pictures, j = i mod M P: masks and pictures
     come equally often, and M P samples in a row hold each pair once. Position and noise are drawn from (seed, i), and
     everything is computed on one thread, so that the bytes do not depend on order, batches, workers or threads.
+    A sample's origin is the name of its picture and the picture's box in the scene, [top, left, height, width].
 
     system: all but its PSF. psf: from a mask's label to its PSF, (C, h, w) as :attr:`System.psf`.
     masks: M. pictures: files. encoding: theirs, "srgb" or "linear". seed: a whole number.
@@ -73,7 +63,8 @@ class Simulation(Dataset):
             system = self._with_mask(mask)
             scene, box = self.placement(picture, system, generator)
             measurement = system.measure(scene[None], generator)[0]
-        return Sample(scene, measurement, mask, path, box)
+        origin = {"picture": path.name, "box": box}
+        return Sample(index=index, mask=mask, measurement=measurement, scene=scene, origin=origin)
 
     def _with_mask(self, mask: int) -> System:
         if self._current is None or self._current[0] != mask:

@@ -1,13 +1,12 @@
 """The data set on disk: every file whole, the card complete only when all is there."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
 from lensless.data.folder import DatasetFolder, read_card, sha256
-from lensless.data.simulation import Sample
+from lensless.data.sample import Sample
 from lensless.errors import InputError
 from lensless.images.read import read_image
 
@@ -17,7 +16,8 @@ CARD = {"fingerprint": "a", "config": {"seed": 0}}
 def sample(seed):
     generator = torch.Generator().manual_seed(seed)
     scene, measurement = torch.rand(2, 3, 5, 7, generator=generator)
-    return Sample(scene, measurement - 0.1, 1, Path("/elsewhere/cat.png"), [0, -2, 5, 9])
+    origin = {"picture": "cat.png", "box": [0, -2, 5, 9]}
+    return Sample(index=seed, mask=1, measurement=measurement - 0.1, scene=scene, origin=origin)
 
 
 @pytest.fixture

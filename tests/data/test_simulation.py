@@ -34,7 +34,7 @@ def simulation(system):
 def assert_same(first, second):
     assert torch.equal(first.scene, second.scene)
     assert torch.equal(first.measurement, second.measurement)
-    assert (first.mask, first.picture, first.box) == (second.mask, second.picture, second.box)
+    assert (first.index, first.mask, first.origin) == (second.index, second.mask, second.origin)
 
 
 def test_order_and_workers_do_not_matter(simulation):
