@@ -21,7 +21,8 @@ class ResidualBlock(nn.Module):
         self.res = nn.Sequential(conv3(width, width), nn.ReLU(inplace=True), conv3(width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.res(x).add_(x)  # a large batch spends a third of its time on fresh memory
+        # in place, as touching fresh memory takes a third of a large batch's time on a CPU
+        return self.res(x).add_(x)
 
 
 class DRUNet(nn.Module):

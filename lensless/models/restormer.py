@@ -78,14 +78,15 @@ class Restormer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H, W); H and W multiples of 8, else InputError."""
         check_image(x, self)
-        first = self.encoder_level1(self.patch_embed(x))
+        # the layout that CPUs convolve without a copy before and after
+        first = self.encoder_level1(self.patch_embed(x.contiguous(memory_format=torch.channels_last)))
         second = self.encoder_level2(self.down1_2(first))
         third = self.encoder_level3(self.down2_3(second))
         deep = self.latent(self.down3_4(third))
         deep = self.decoder_level3(self.reduce_chan_level3(torch.cat([self.up4_3(deep), third], 1)))
         deep = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(deep), second], 1)))
         deep = self.decoder_level1(torch.cat([self.up2_1(deep), first], 1))
-        return self.output(self.refinement(deep)) + x[:, : self.out_channels]
+        return self.output(self.refinement(deep)).contiguous() + x[:, : self.out_channels]
 
 
 class Embedding(nn.Module):
