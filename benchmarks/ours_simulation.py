@@ -25,21 +25,28 @@ def main() -> None:
     torch.set_num_threads(job["threads"])
     psf = torch.from_numpy(np.load(Path(job["folder"], "psf.npy")))
     sensor = get_sensor("imx477").without_cfa().resized(tuple(psf.shape[-2:]))
-    camera = replace(get_system("tape"), sensor=sensor, snr_db=40.0 if job["solver"] == "measurement" else None)
+    snr_db = 40.0 if job["solver"] == "measurement" else None
+    camera = replace(get_system("tape"), sensor=sensor, snr_db=snr_db)
     camera = camera.with_psf(psf / psf.sum((-2, -1)).mean())
     generator = sample_generator(0, 0)
     picture, scene = torch.rand(3, *PICTURE, generator=generator), torch.rand(1, *psf.shape, generator=generator)
 
-    def convolutions(count: int) -> None:
-        for _ in range(count):
-            camera.physics(scene)
+    def placed() -> torch.Tensor:
+        return Placement()(picture, camera, generator)[0][None]
 
-    def photographs(count: int) -> None:
-        for _ in range(count):
-            placed, _ = Placement()(picture, camera, generator)
-            camera.measure(placed[None], generator)
+    steps = {
+        "convolution": lambda: camera.physics(scene),
+        "photograph": lambda: camera.physics(placed()),
+        "measurement": lambda: camera.measure(placed(), generator),
+        "sensor": lambda: camera.measure(placed(), generator),
+    }
 
-    seconds = measure(convolutions if job["solver"] == "convolution" else photographs, job["iterations"])
+    @torch.no_grad()
+    def simulated(count: int) -> None:
+        for _ in range(count):
+            steps[job["solver"]]()
+
+    seconds = measure(simulated, job["iterations"])
     answer(seconds, {name: version(name) for name in ("torch", "numpy", "ducc0")})
 
 

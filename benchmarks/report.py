@@ -8,6 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 OURS, TORCH, NUMPY, FLOOR = "ours", "LenslessPiCam torch", "LenslessPiCam NumPy", "FFTs"
+PEAK = "Peak memory of the whole process, interpreter and libraries included, GB:"
+TITLES = {
+    "admm": "ADMM, milliseconds an iteration",
+    "fista": "FISTA, milliseconds an iteration",
+    "convolution": "One scene through the PSF, milliseconds",
+    "photograph": "One photograph placed and convolved, milliseconds",
+    "measurement": "The same with shot noise of 40 dB, milliseconds",
+    "sensor": "The same with all that a sensor does in place of the shot noise, milliseconds",
+}
 
 
 def main() -> None:
@@ -19,8 +28,8 @@ def render(records: list[dict]) -> str:
     """Every benchmark that ``records`` holds, as markdown; of a repeated measurement the last one counts."""
     sections = [machine(records)]
     for name, section in (
-        ("admm", comparison), ("fista", comparison), ("memory", memory), ("scaling", scaling), ("lcd", lcd),
-        ("convolution", comparison), ("measurement", comparison), ("sensor", comparison),
+        ("admm", solver), ("fista", solver), ("memory", memory), ("scaling", scaling), ("lcd", lcd),
+        ("convolution", comparison), ("photograph", comparison), ("measurement", comparison), ("sensor", comparison),
         ("fft", fft_sizes),
     ):
         found = [record for record in records if record["benchmark"] == name]
@@ -43,31 +52,43 @@ def machine(records: list[dict]) -> str:
     )
 
 
+def solver(records: list[dict]) -> str:
+    """The comparison, and what one call costs beside its iterations."""
+    contenders = [name for name in dict.fromkeys(r["contender"] for r in records) if "FFTs" not in name]
+    rows = [[*label, *(f"{row[name]['seconds_once']:.2f}" for name in contenders)] for label, row in cases(records)]
+    beside = table(["sensor", "allocator", *contenders], rows)
+    return f"{comparison(records)}\n\nSeconds that a call takes beside its iterations:\n\n{beside}"
+
+
 def comparison(records: list[dict]) -> str:
-    """Milliseconds an iteration, the ratios that matter, and what one call costs beside its iterations."""
-    cells = {(tuple(r["shape"]), r["allocator"], r["contender"]): r for r in records}
-    contenders = list(dict.fromkeys(contender for *_, contender in cells))
+    """Milliseconds, the ratios that matter, and the peak of the memory."""
+    contenders = list(dict.fromkeys(r["contender"] for r in records))
     ratios = [(a, b) for a, b in ((TORCH, OURS), (NUMPY, OURS), (OURS, FLOOR)) if {a, b} <= set(contenders)]
-    rows, once = [], []
-    for shape, allocator in dict.fromkeys(key[:2] for key in cells):
-        row = {contender: cells[shape, allocator, contender] for contender in contenders}
-        label = ["x".join(map(str, shape)) + "x3", allocator]
-        times = [milliseconds(row[contender]["seconds"]) for contender in contenders]
-        rows.append(label + times + [f"{row[a]['seconds'] / row[b]['seconds']:.1f}x" for a, b in ratios])
-        once.append(label + [f"{row[c]['seconds_once']:.2f}" for c in contenders if "FFTs" not in c])
-    spread = max(
-        (max(r["seconds_of_rounds"]) - min(r["seconds_of_rounds"])) / r["seconds"] for r in cells.values()
-    )
+    times, peaks, spread = [], [], 0.0
+    for label, row in cases(records):
+        quotients = [f"{row[a]['seconds'] / row[b]['seconds']:.1f}x" for a, b in ratios]
+        times.append([*label, *(milliseconds(row[name]["seconds"]) for name in contenders), *quotients])
+        peaks.append([*label, *(f"{row[name]['peak_bytes'] / 1e9:.2f}" for name in contenders)])
+        for r in row.values():
+            spread = max(spread, (max(r["seconds_of_rounds"]) - min(r["seconds_of_rounds"])) / r["seconds"])
     first = records[0]
-    headings = ["sensor", "allocator"]
+    headings = ["sensor", "allocator", *contenders]
     return "\n\n".join((
-        f"### {first['benchmark'].upper()}, milliseconds an iteration\n\n"
+        f"### {TITLES[first['benchmark']]}\n\n"
         f"float32, {first['threads']} threads, median of {len(first['seconds_of_rounds'])} rounds that differ by "
         f"up to {spread:.0%}.",
-        table([*headings, *contenders, *(f"{a} / {b}" for a, b in ratios)], rows),
-        "Seconds that a call takes beside its iterations:",
-        table([*headings, *(c for c in contenders if "FFTs" not in c)], once),
+        table([*headings, *(f"{a} / {b}" for a, b in ratios)], times),
+        PEAK,
+        table(headings, peaks),
     ))
+
+
+def cases(records: list[dict]) -> list[tuple[list[str], dict[str, dict]]]:
+    """For each sensor and allocator its label, and the record of each contender: of repeated ones the last."""
+    found: dict[tuple, dict[str, dict]] = {}
+    for r in records:
+        found.setdefault((tuple(r["shape"]), r["allocator"]), {})[r["contender"]] = r
+    return [(["x".join(map(str, shape)) + "x3", allocator], row) for (shape, allocator), row in found.items()]
 
 
 def memory(records: list[dict]) -> str:
@@ -109,7 +130,7 @@ def lcd(records: list[dict]) -> str:
     return "\n\n".join((
         "### LCD, milliseconds a pattern's PSF",
         table(["sensor", *contenders, *(f"{a} / {b}" for a, b in ratios)], rows),
-        "Peak of the process, GB:",
+        PEAK,
         table(["sensor", *contenders], peaks),
     ))
 

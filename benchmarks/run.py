@@ -1,6 +1,6 @@
 """Measure this library against LenslessPiCam and against the cost of the FFTs: `make benchmark`, or
 
-    python benchmarks/run.py admm fista memory scaling lcd convolution measurement sensor fft [--peer-python PATH]
+    python benchmarks/run.py BENCHMARK ... [--peer-python PATH]        --help lists the benchmarks
 
 Every measurement is a fresh process; contenders take turns (A B C A B C ...) and the median over the rounds
 counts. Results are appended to benchmarks/results/DATE-MACHINE.jsonl; benchmarks/report.py makes tables of them.
@@ -8,6 +8,7 @@ counts. Results are appended to benchmarks/results/DATE-MACHINE.jsonl; benchmark
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -46,6 +47,7 @@ class Plan:
     """Which contenders run a solver, at which sensor sizes, with which allocator settings, how often.
 
     iterations: None for a number that falls with the sensor's size. scripts: what the names of their scripts end in.
+    batches: numbers of measurements that are worked on at once.
     """
 
     solver: str
@@ -55,6 +57,7 @@ class Plan:
     rounds: int = 3
     iterations: int | None = None
     scripts: str = ".py"
+    batches: tuple[int, ...] = (1,)
 
 
 SOLVERS = tuple(name for name in CONTENDERS if "waves" not in name)
@@ -75,9 +78,13 @@ PLANS = {
         scripts="_lcd.py",
     ),
     "convolution": Plan(
-        "convolution",
-        ("ours", "LenslessPiCam torch", "FFTs"),
+        "convolution", ("ours", "FFTs"), shapes=((270, 480),), rounds=5, iterations=40, scripts="_simulation.py"
+    ),
+    "photograph": Plan(
+        "photograph",
+        ("ours", "LenslessPiCam torch"),
         shapes=((270, 480),),
+        rounds=5,
         iterations=40,
         scripts="_simulation.py",
     ),
@@ -85,8 +92,36 @@ PLANS = {
         "measurement",
         ("ours", "LenslessPiCam torch"),
         shapes=((270, 480),),
+        rounds=5,
         iterations=20,
         scripts="_simulation.py",
+    ),
+    "unrolled-forward": Plan(
+        "unrolled-forward",
+        ("ours", "LenslessPiCam torch"),
+        shapes=((270, 480),),
+        allocators=tuple(ALLOCATORS),
+        iterations=4,
+        scripts="_learned.py",
+        batches=(1, 4, 8),
+    ),
+    "unrolled-training": Plan(
+        "unrolled-training",
+        ("ours", "LenslessPiCam torch"),
+        shapes=((270, 480),),
+        allocators=tuple(ALLOCATORS),
+        iterations=3,
+        scripts="_learned.py",
+        batches=(4,),
+    ),
+    "modular-training": Plan(
+        "modular-training",
+        ("ours", "LenslessPiCam torch"),
+        shapes=((270, 480),),
+        rounds=2,
+        iterations=1,
+        scripts="_learned.py",
+        batches=(4,),
     ),
     "sensor": Plan("sensor", shapes=((270, 480), (1520, 2028)), iterations=5, scripts="_simulation.py"),
 }
@@ -97,7 +132,9 @@ def main() -> None:
     parser.add_argument("benchmarks", nargs="+", choices=[*PLANS, "fft"])
     parser.add_argument("--peer-python", default=str(HERE / ".venv-peer/bin/python"))
     arguments = parser.parse_args()
-    compared = {"admm", "fista", "lcd", "convolution", "measurement"} & set(arguments.benchmarks)
+    compared = {
+        name for name, plan in PLANS.items() if any(contender.startswith("Lens") for contender in plan.contenders)
+    } & set(arguments.benchmarks)
     if compared and not Path(arguments.peer_python).exists():
         parser.error(f"--peer-python: no {arguments.peer_python}; make one with `make benchmark`, or give a Python "
                      "that has lensless==1.0.8")
@@ -120,18 +157,18 @@ def main() -> None:
 
 
 def compare(plan: Plan, peer_python: str, folder: Path) -> Iterator[dict]:
-    """One record for each shape, allocator and contender."""
+    """One record for each shape, allocator, batch and contender."""
     for shape in plan.shapes:
         write_sample(folder, shape)
         # enough work to time, and no more than minutes for the slowest
         iterations = plan.iterations or min(40, max(3, round(4e6 / (shape[0] * shape[1]))))
-        for allocator in plan.allocators:
+        for allocator, batch in itertools.product(plan.allocators, plan.batches):
             results: dict[str, list[dict]] = {contender: [] for contender in plan.contenders}
             for _ in range(plan.rounds):
                 for contender in plan.contenders:
                     script, backend = CONTENDERS[contender]
                     script = script.replace(".py", plan.scripts)
-                    job = {"solver": plan.solver, "backend": backend, "iterations": iterations}
+                    job = {"solver": plan.solver, "backend": backend, "iterations": iterations, "batch": batch}
                     job["folder"] = str(folder)
                     python = peer_python if script.startswith("peer") else sys.executable
                     results[contender] += run_child(python, script, job, ALLOCATORS[allocator])
@@ -141,6 +178,7 @@ def compare(plan: Plan, peer_python: str, folder: Path) -> Iterator[dict]:
                     "contender": contender,
                     "shape": shape,
                     "allocator": allocator,
+                    "batch": batch,
                     "iterations": iterations,
                     "threads": THREADS,
                     "seconds": statistics.median(seconds),

@@ -11,7 +11,7 @@ so d loss / d h says how to change the height of every cell. The mask begins as 
 pictures that the gradient never saw, against the diffuser that it was, with noise from the same seed and with the k
 that serves the diffuser best. What comes out looks like lenslets.
 
-    python examples/co_design.py            half a minute; writes co_design.png
+    python examples/co_design.py            a minute; writes co_design.png
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ HELD_OUT = ("chelsea",)
 
 @dataclass(frozen=True)
 class Settings:
-    """Every constant of the experiment; the defaults take half a minute on two cores."""
+    """Every constant of the experiment; the defaults take a minute on two cores."""
 
     pixels: tuple[int, int] = (60, 80)
     pixel_pitch: float = 16e-6  # metres
@@ -62,7 +62,7 @@ def camera(mask: Mask, settings: Settings) -> LenslessConvolution:
         pixel_pitch=(settings.pixel_pitch,) * 2,
         distance=settings.distance,
         wavelengths=(settings.wavelength,),
-        oversample=2,
+        oversample=3,  # two are too few for how steep the mask becomes
     )
     return LenslessConvolution(point_source_psf(mask, optics))
 

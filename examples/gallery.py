@@ -27,13 +27,13 @@ DISTANCES = {
 COLUMNS = 5
 
 
-def gallery(words: list[str]) -> Figure:
-    """Two panels for each mask, the PSF below; ``words`` are further overrides of `lensless mask`."""
+def gallery() -> Figure:
+    """Two panels for each mask, the PSF below."""
     rows = -(-len(DISTANCES) // COLUMNS)
     page = Figure(figsize=(2.4 * COLUMNS, 3.6 * rows), layout="constrained")
     axes = page.subplots(2 * rows, COLUMNS)
     for place, (name, distance) in enumerate(DISTANCES.items()):
-        cfg = compose("mask", [f"mask={name}", f"optics.distance={distance}", *words])
+        cfg = compose("mask", [f"mask={name}", f"optics.distance={distance}"])
         mask, optics = build(cfg.mask, "mask"), build(cfg.optics, "optics")
         row, column = divmod(place, COLUMNS)
         above, below = axes[2 * row : 2 * row + 2, column]
@@ -48,4 +48,4 @@ def gallery(words: list[str]) -> Figure:
 
 
 if __name__ == "__main__":
-    gallery([]).savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/gallery.png", dpi=66)
+    gallery().savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/gallery.png", dpi=66)

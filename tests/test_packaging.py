@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -31,6 +32,17 @@ def test_the_wheel_carries_every_resource(wheel, folder):
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith(f"lensless/_resources/{folder}/")}
     ours = {f"lensless/_resources/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / folder).rglob("*.yaml")}
     assert shipped == ours != set()
+
+
+def test_the_source_distribution_can_be_tested_and_its_examples_run(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        shipped = {name.partition("/")[2] for name in archive.getnames()}
+    folders = ("lensless", "configs", "datasets", "tests", "examples")
+    ours = {file.relative_to(ROOT).as_posix() for folder in folders for file in (ROOT / folder).rglob("*.py")}
+    assert ours <= shipped
 
 
 def test_the_command_works_from_the_wheel_alone(wheel, tmp_path):

@@ -147,12 +147,11 @@ class Patch:
 def place_picture(picture: Tensor, field: Sequence[int], size: Sequence[int], start: Sequence[int]) -> Tensor:
     """A picture (C, H, W), resized to ``size``, with its first pixel at row, column ``start`` of a black ``field``."""
     shrunk = size[0] <= picture.shape[-2] and size[1] <= picture.shape[-1]
-    resized = cv2.resize(
-        picture.movedim(0, -1).numpy(), (size[1], size[0]), interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
-    )
+    interpolation = cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
     scene = picture.new_zeros(picture.shape[0], *field)
     rows, columns = (slice(max(s, 0), s + part) for s, part in zip(start, size, strict=True))
-    seen = scene[:, rows, columns]
     top, left = (max(-s, 0) for s in start)
-    seen.copy_(torch.from_numpy(resized).movedim(-1, 0)[:, top : top + seen.shape[1], left : left + seen.shape[2]])
+    for colour, seen in zip(picture, scene[:, rows, columns], strict=True):
+        resized = torch.from_numpy(cv2.resize(colour.numpy(), (size[1], size[0]), interpolation=interpolation))
+        seen.copy_(resized[top : top + seen.shape[0], left : left + seen.shape[1]])
     return scene

@@ -31,6 +31,7 @@ class NetworkDenoiser(nn.Module):
         """(B, C, H, W) with white at 1 and noise of standard deviation ``sigma`` to the clean image."""
         if x.ndim != 4:
             raise InputError(f"x: expected (B, C, H, W), got {tuple(x.shape)}")
+        self.to(x)  # its device and precision
         channels = self.network.out_channels
         if x.shape[1] == channels:
             return self._denoise(x, sigma)

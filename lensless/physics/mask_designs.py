@@ -15,7 +15,11 @@ from lensless.physics.propagation import Grid
 
 
 def mura_mask(p: int, *, cell: float, repeats: int = 2, trainable: bool = False) -> AmplitudeMask:
-    """``repeats`` x ``repeats`` tiles of :func:`~lensless.physics.patterns.coded.mura`, ``cell`` a side each."""
+    """``repeats`` x ``repeats`` tiles of :func:`~lensless.physics.patterns.coded.mura`, ``cell`` metres a side each.
+
+    Its cyclic autocorrelation has sidelobes of two levels one cell apart; correlated with
+    :func:`~lensless.physics.patterns.coded.mura_decoding` instead, it has none at all.
+    """
     return _coded(mura(p), cell, repeats, trainable)
 
 

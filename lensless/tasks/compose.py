@@ -79,7 +79,8 @@ def keys(cfg: DictConfig, prefix: str = "") -> list[str]:
     for key in cfg:
         if not str(key).startswith("_"):
             found.append(prefix + str(key))
-            if not OmegaConf.is_missing(cfg, key) and isinstance(cfg[key], DictConfig):
+            elsewhere = OmegaConf.is_missing(cfg, key) or OmegaConf.is_interpolation(cfg, key)
+            if not elsewhere and isinstance(cfg[key], DictConfig):
                 found += keys(cfg[key], f"{prefix}{key}.")
     return found
 

@@ -82,7 +82,7 @@ def _entries(page: Page, cfg: DictConfig, prefix: str) -> list[str]:
         value = values
         for part in key.split("."):
             value = value[part]
-        if isinstance(value, dict):
+        if isinstance(value, dict) and any(other.startswith(f"{key}.") for other in page.keys):
             lines += [""] * bool(text) + [f"  {line}" for line in text]
         elif value == "???":
             lines.append(_row(f"{prefix}{key}=(required)", text))

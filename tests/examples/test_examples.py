@@ -5,6 +5,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -60,3 +62,32 @@ def test_the_gallery_has_every_mask():
     module = example("gallery")
     masks = {path.stem for path in (EXAMPLES.parent / "configs" / "mask").glob("*.yaml")}
     assert set(module.DISTANCES) == masks
+
+
+def test_the_table_of_systems_holds_the_scores_of_what_the_commands_wrote(tmp_path):
+    module = example("systems_table")
+    simulate = ["scenes=skimage", "n=2", "size=tiny"]
+    found = module.scores("digicam", tmp_path, simulate=simulate, reconstruct=["recon.iterations=20"])
+    assert len(found) == 2
+    for index, one in enumerate(found):
+        estimate = np.load(tmp_path / "reconstructed" / "digicam" / f"{index:06d}.npy")
+        scene = cv2.imread(str(tmp_path / "digicam" / "scenes" / f"{index:06d}.png"), cv2.IMREAD_UNCHANGED)
+        error = np.mean((estimate - scene[..., ::-1] / 65535) ** 2)
+        assert one["psnr"] == pytest.approx(-10 * np.log10(error), abs=1e-3)
+
+
+def test_the_table_of_systems_is_ordered_by_mean_psnr():
+    table = example("systems_table").table({
+        "low": [{"psnr": 20.0, "ssim": 0.5}, {"psnr": 25.0, "ssim": 0.6}],
+        "high": [{"psnr": 31.0, "ssim": 0.9}, {"psnr": 15.5, "ssim": 0.8}],
+    })
+    assert table.splitlines()[2:] == [
+        "| `high` | 23.2 | 15.5, 31.0 | 0.850 |",
+        "| `low` | 22.5 | 20.0, 25.0 | 0.550 |",
+    ]
+
+
+def test_a_command_that_fails_ends_the_table(tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        example("systems_table").scores("digicam", tmp_path, simulate=["scenes=nowhere"], reconstruct=[])
+    assert stop.value.code == 2

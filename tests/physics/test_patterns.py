@@ -51,12 +51,14 @@ def test_mura_decodes_to_a_delta_for_primes_of_both_kinds(p):
     )
 
 
-@pytest.mark.parametrize("p", [5, 7, 13])
-def test_mura_sidelobes_take_two_levels_one_apart(p):
+@pytest.mark.parametrize("p", [3, 5, 7, 11, 13, 17, 19])
+def test_mura_sidelobes_take_two_levels_one_apart_and_are_not_flat(p):
     aperture = mura(p)
     expected = (p**2 - 1) / 4 - aperture
     expected[0, 0] = (p**2 - 1) / 2
-    assert torch.equal(cyclic_correlation(aperture, aperture), expected)
+    correlation = cyclic_correlation(aperture, aperture)
+    assert torch.equal(correlation, expected)
+    assert correlation.flatten()[1:].unique().tolist() == [(p**2 - 1) / 4 - 1, (p**2 - 1) / 4]
 
 
 @pytest.mark.parametrize("p", [3, 5, 11])

@@ -16,8 +16,8 @@ def mura(p: int) -> Tensor:
 
     c(i) = 1 for a quadratic residue i modulo p and -1 for a non-residue. With the decoding array G of
     :func:`mura_decoding` the cyclic correlation A * G is exactly (p^2 - 1) / 2 at zero shift and 0 at every other,
-    for every odd prime p. A * A itself is (p^2 - 1) / 4 - A(shift) off its peak: two levels one apart, flat only
-    through the decoding (:func:`ura` is flat by itself). Float64 of 0 and 1.
+    for every odd prime p. A * A itself is (p^2 - 1) / 4 - A(shift) off its peak: sidelobes of two levels one apart,
+    exactly flat only through the decoding array (:func:`ura` is flat by itself). Float64 of 0 and 1.
     Raises InputError unless p is an odd prime.
 
     S. R. Gottesman and E. E. Fenimore, "New family of binary arrays for coded aperture imaging",
