@@ -16,6 +16,9 @@ TITLES = {
     "photograph": "One photograph placed and convolved, milliseconds",
     "measurement": "The same with shot noise of 40 dB, milliseconds",
     "sensor": "The same with all that a sensor does in place of the shot noise, milliseconds",
+    "unrolled-forward": "Unrolled ADMM, 5 iterations, forward, milliseconds",
+    "unrolled-training": "Unrolled ADMM, 5 iterations, forward and backward, milliseconds",
+    "modular-training": "DRUNet of 4 million weights + 5 iterations + another DRUNet, forward and backward, milliseconds",
 }
 
 
@@ -30,6 +33,7 @@ def render(records: list[dict]) -> str:
     for name, section in (
         ("admm", solver), ("fista", solver), ("memory", memory), ("scaling", scaling), ("lcd", lcd),
         ("convolution", comparison), ("photograph", comparison), ("measurement", comparison), ("sensor", comparison),
+        ("unrolled-forward", comparison), ("unrolled-training", comparison), ("modular-training", comparison),
         ("fft", fft_sizes),
     ):
         found = [record for record in records if record["benchmark"] == name]
@@ -87,8 +91,10 @@ def cases(records: list[dict]) -> list[tuple[list[str], dict[str, dict]]]:
     """For each sensor and allocator its label, and the record of each contender: of repeated ones the last."""
     found: dict[tuple, dict[str, dict]] = {}
     for r in records:
-        found.setdefault((tuple(r["shape"]), r["allocator"]), {})[r["contender"]] = r
-    return [(["x".join(map(str, shape)) + "x3", allocator], row) for (shape, allocator), row in found.items()]
+        batch, size = r.get("batch", 1), "x".join(map(str, r["shape"])) + "x3"
+        label = f"{batch} of {size}" if batch > 1 else size
+        found.setdefault((label, r["allocator"]), {})[r["contender"]] = r
+    return [([*label], row) for label, row in found.items()]
 
 
 def memory(records: list[dict]) -> str:

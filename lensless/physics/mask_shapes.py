@@ -103,7 +103,7 @@ class LensMask(Mask):
         if steepness > 0.5:
             raise InputError(
                 f"focal_lengths: the lenses turn the phase by {steepness:.3g} waves a sample of {grid.pitch} m, "
-                f"expected at most half a wave; raise oversample by {2 * steepness:.3g}"
+                f"expected at most half a wave; make oversample {2 * steepness:.3g} times what it is"
             )
         phase = self.height(grid) * (2 * math.pi * (self.index - 1) / wavelength)
         return torch.polar(self.aperture(grid).to(phase), phase).to(COMPLEX[self.centres.dtype])

@@ -102,7 +102,7 @@ class PhaseMask(Mask):
             finest = tuple(float(f"{p / (2 * steepness):.3g}") for p in grid.pitch)
             raise InputError(
                 f"height: rises by {steepness:.3g} waves a sample of {grid.pitch} m, expected at most half a wave; use "
-                f"a grid of at most {finest} m, raise oversample by {2 * steepness:.3g}"
+                f"a grid of at most {finest} m, make oversample {2 * steepness:.3g} times what it is"
             )
         phase = linear_resample(self.height * (2 * math.pi * self._waves(wavelength)), self.cells, grid)
         return torch.polar(self.aperture(grid).to(phase).expand_as(phase), phase)

@@ -193,8 +193,8 @@ def point_source_wave(
     if too_coarse > 1:
         raise InputError(
             f"source_distance: the wave from {distance:.4g} m turns by {turn:.3g} waves a sample at the mask's edge, "
-            f"the mask by {steepness:.3g}; expected at most a quarter, and half together; raise oversample by "
-            f"{too_coarse:.3g}, move the source away, or take optics.demagnified({distance:.4g})"
+            f"the mask by {steepness:.3g}; expected at most a quarter, and half together; make oversample "
+            f"{too_coarse:.3g} times what it is, move the source away, or take optics.demagnified({distance:.4g})"
         )
     return torch.polar(chief / ray, path * (2 * math.pi / wavelength)), carrier
 

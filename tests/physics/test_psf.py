@@ -262,7 +262,7 @@ MASK = AmplitudeMask(torch.ones(9, 9), pitch=(40e-6, 40e-6))
         (lambda: point_source_psf(MASK, optics(), source_distance=0.0), "source_distance: expected a positive"),
         (
             lambda: point_source_psf(MASK, optics(), source_distance=1e-3),
-            r"source_distance: the wave from 0.001 m turns by .* raise oversample by",
+            r"source_distance: the wave from 0.001 m turns by .* make oversample",
         ),
         (lambda: point_source_psf(MASK, optics(pixel_pitch=(200e-6, 200e-6))), "finer than the grid"),
         (lambda: point_source_psf(MASK, optics(sensor_shape=(21, 16))), "PSF is wider than the sensor"),
