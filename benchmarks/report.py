@@ -18,7 +18,7 @@ TITLES = {
     "sensor": "The same with all that a sensor does in place of the shot noise, milliseconds",
     "unrolled-forward": "Unrolled ADMM, 5 iterations, forward, milliseconds",
     "unrolled-training": "Unrolled ADMM, 5 iterations, forward and backward, milliseconds",
-    "modular-training": "DRUNet of 4 million weights + 5 iterations + another DRUNet, forward and backward, milliseconds",
+    "modular-training": "DRUNet of 4 million weights, 5 iterations, another DRUNet, forward and backward, ms",
 }
 
 

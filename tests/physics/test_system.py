@@ -175,7 +175,7 @@ def test_psf_wider_than_the_sensor_is_refused():
 
 
 def test_mask_too_steep_for_the_sampling_is_refused():
-    with pytest.raises(InputError, match="make oversample"):
+    with pytest.raises(InputError, match="raise oversample"):
         _ = replace(get_system("diffuser", size="tiny"), field_pitch=3e-5).psf
 
 
