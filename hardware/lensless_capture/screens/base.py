@@ -1,0 +1,84 @@
+"""What a screen is, and the pictures that calibration asks it to show."""
+
+from typing import Protocol, Self
+
+import numpy as np
+from PIL import Image
+
+from lensless_capture.errors import require
+
+
+class Screen(Protocol):
+    """A context manager that holds a screen of ``size`` (H, W) pixels."""
+
+    size: tuple[int, int]
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def show(self, picture: np.ndarray) -> None:
+        """Show uint8 RGB (H, W, 3) of the screen's size; it is on the glass when this returns.
+
+        Raises InputError on another shape and DeviceError where the screen is gone.
+        """
+        ...
+
+
+def check_picture(picture: np.ndarray, size: tuple[int, int]) -> None:
+    """Raise InputError unless ``picture`` is uint8 RGB of ``size``."""
+    require(
+        picture.dtype == np.uint8 and picture.shape == (*size, 3),
+        f"picture: expected uint8 {(*size, 3)}, got {picture.dtype} {picture.shape}; place() fits it to the screen",
+    )
+
+
+def black(size: tuple[int, int]) -> np.ndarray:
+    """A dark screen (H, W, 3)."""
+    return np.zeros((*size, 3), np.uint8)
+
+
+def point(size: tuple[int, int], *, centre: tuple[int, int] | None = None, radius: int = 2) -> np.ndarray:
+    """A white disc of ``radius`` pixels about ``centre`` (row, column), default (H // 2, W // 2): a point source."""
+    row, column = (size[0] // 2, size[1] // 2) if centre is None else centre
+    require(0 <= row < size[0] and 0 <= column < size[1], f"centre: expected inside {size}, got {(row, column)}")
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    inside = (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+    return np.repeat(inside[..., None] * np.uint8(255), 3, axis=-1)
+
+
+def checkerboard(size: tuple[int, int], *, square: int = 40) -> np.ndarray:
+    """Squares of ``square`` pixels, white where row + column of squares is even; for registration."""
+    require(square >= 1, f"square: expected at least 1 pixel, got {square}")
+    rows, columns = np.indices(size) // square
+    return np.repeat(((rows + columns) % 2 == 0)[..., None] * np.uint8(255), 3, axis=-1)
+
+
+def place(
+    picture: np.ndarray,
+    size: tuple[int, int],
+    *,
+    height: float = 1.0,
+    shift: tuple[int, int] = (0, 0),
+    brightness: float = 1.0,
+) -> np.ndarray:
+    """``picture`` (h, w, 3) on a black screen of ``size``, as large as fits ``height`` of it, its proportions kept.
+
+    height: share of the screen's height and width that the picture may take. shift: of its middle, (down, right)
+    pixels. brightness: factor on the screen's numbers.
+    Raises InputError on a height or brightness outside (0, 1] or a picture that leaves the screen.
+    """
+    for name, value in (("height", height), ("brightness", brightness)):
+        require(0 < value <= 1, f"{name}: expected in (0, 1], got {value}")
+    scale = height * min(size[0] / picture.shape[0], size[1] / picture.shape[1])
+    rows, columns = (max(1, round(scale * extent)) for extent in picture.shape[:2])
+    top = (size[0] - rows) // 2 + shift[0]
+    left = (size[1] - columns) // 2 + shift[1]
+    require(
+        0 <= top <= size[0] - rows and 0 <= left <= size[1] - columns,
+        f"shift: {shift} moves a picture of {(rows, columns)} off the screen of {size}; lower height or shift",
+    )
+    resized = np.asarray(Image.fromarray(picture).resize((columns, rows), Image.Resampling.LANCZOS))
+    screen = black(size)
+    screen[top : top + rows, left : left + columns] = np.rint(resized * brightness)
+    return screen

@@ -1,0 +1,81 @@
+"""`lensless-capture` as it is typed."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lensless_capture.cli import main
+
+
+@pytest.fixture
+def run(virtual, capsys):
+    def run(*words, camera="", code=0):
+        assert main([*map(str, words), "--rig", str(virtual(camera))]) == code
+        return capsys.readouterr()
+
+    return run
+
+
+def test_info_is_json(run):
+    said = json.loads(run("info").out)
+    assert said["camera"]["size"] == [24, 34] and said["display"] == [18, 24] and said["masks"] == 2
+
+
+def test_capture_writes_one_record_of_the_mean(run, tmp_path):
+    said = run("capture", tmp_path / "out", "--frames", 3, "--exposure", 0.5, "--fixed", camera="ambient = 1.0").out
+    record = json.loads((tmp_path / "out" / "000000.json").read_text())
+    assert "0.5 s, gain 1; light: fixed" in said
+    assert (record["kind"], record["bits"], record["black_level"]) == ("frame", 16, 4096)
+    counts = np.asarray(Image.open(tmp_path / "out" / "000000.png")).astype(float)
+    assert (counts.mean() - 4096) / (16 * 3839) == pytest.approx(0.5, abs=0.005)
+    assert "holds records already" in run("capture", tmp_path / "out", "--frames", 3, "--fixed", code=2).err
+
+
+def test_capture_shows_a_pattern_or_a_picture_meanwhile(run, scenes, tmp_path):
+    levels = {}
+    for show in ("black", "checkerboard", str(scenes / "0.png")):
+        out = tmp_path / f"out{len(levels)}"
+        run("capture", out, "--show", show, "--exposure", 0.05, "--fixed", camera="ambient = 0.0")
+        levels[show] = (np.asarray(Image.open(out / "000000.png")).astype(float).mean() - 256) / 3839
+    # one square of the checkerboard covers this small display, as the white picture does
+    assert list(levels.values()) == pytest.approx([0.0, 0.5, 0.5], abs=0.01)
+
+
+def test_dark_writes_the_mean_and_the_hot_pixels(run, tmp_path):
+    run("dark", tmp_path / "out", "--frames", 4, camera="ambient = 0.0")
+    assert len(list((tmp_path / "out").glob("0*.png"))) == 4
+    assert np.asarray(Image.open(tmp_path / "out" / "dark.png")).mean() == pytest.approx(4096, abs=4)
+    assert np.asarray(Image.open(tmp_path / "out" / "hot_pixels.png")).max() == 0
+
+
+def test_psf_writes_a_bracket_and_its_light(run, tmp_path):
+    words = ("--fixed", "--exposure", 0.02, "--frames", 2, "--stops", -3, 0, 2, "--radius", 3)
+    run("psf", tmp_path / "out", *words, camera="ambient = 0.0")
+    exposures = [json.loads(file.read_text())["exposure"] for file in sorted((tmp_path / "out").glob("0*.json"))]
+    assert exposures == pytest.approx([0.0025, 0.02, 0.08])
+    light = np.load(tmp_path / "out" / "psf.npy", allow_pickle=False)
+    # the virtual camera sees 10 full scales a second where the screen is white
+    assert light.dtype == np.float32 and light[12, 17] == pytest.approx(10, rel=0.1) and abs(light[0, 0]) < 0.1
+
+
+def test_collect_and_then_nothing_is_left_to_do(run, scenes, tmp_path):
+    where = ("--height", 0.5, "--shift", 4, -6, "--brightness", 0.5)
+    assert "13 records written" in run("collect", scenes, tmp_path / "out", "--every", 4, *where, "--fixed").out
+    frame = np.asarray(Image.open(tmp_path / "out" / "000003.png")).astype(float)
+    # the white picture fills 9 x 12 of the display's 18 x 24 pixels, here from row 8 and column 0
+    rows, columns = np.nonzero(frame > 300)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (11, 22, 0, 16)
+    assert "0 records written" in run("collect", scenes, tmp_path / "out", "--every", 4).out
+
+
+def test_preview_prints_histograms_and_where_the_page_is(run):
+    said = run("preview", "--frames", 2, "--port", 0)
+    assert said.out.count("of full scale") == 2 and "http://127.0.0.1:" in said.err
+
+
+def test_wrong_input_and_failing_hardware_have_codes_of_their_own(run, tmp_path):
+    assert "error: exposure: virtual can do" in run("capture", tmp_path / "a", "--exposure", 99, "--fixed", code=2).err
+    assert "error: camera: unplugged" in run("capture", tmp_path / "b", camera="faults = {0 = 'unplugged'}", code=1).err
+    assert main(["info", "--rig", "none"]) == 2
