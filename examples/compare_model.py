@@ -102,7 +102,7 @@ def main() -> None:
     found = compare(methods(model), batch)
     print(table(found))
     if options.figure is not None:
-        figure(found, batch).savefig(options.figure, dpi=120)
+        figure(found, batch).savefig(options.figure, dpi=72)
 
 
 if __name__ == "__main__":

@@ -93,8 +93,13 @@ def fit(
     train: with `state_dict`, so that it can return to its place. device: of this process; under torchrun all processes
     train together, each with its own part of every batch. Raises InputError where the folder cannot be written.
     """
-    resumed = folder.last.exists()
-    steps = WholeCheckpoints().load_checkpoint(folder.last)["global_step"] if resumed else 0
+    resumed, steps = folder.last.exists(), 0
+    if resumed:
+        last = WholeCheckpoints().load_checkpoint(folder.last)
+        steps = last["global_step"]
+        # the trainer would do this within an epoch, not after one
+        (place,) = last["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+        train.load_state_dict(place)
     curves = Curves(folder.curves, steps=steps)
     curves.begin()
     callbacks = [
