@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "lensless"
-FOUNDATION = {"errors", "resources", "threads", "versions"}
+FOUNDATION = {"errors", "resources", "threads", "memory", "versions"}
 OPTICS = FOUNDATION | {"physics"}
 # what each part may import besides itself
 ALLOWED = {
     "errors": set(),
     "resources": set(),
     "threads": set(),
+    "memory": set(),
     "versions": set(),
     "physics": FOUNDATION,
     "calibration": OPTICS,
