@@ -25,6 +25,7 @@ PARAMETERS = {
     "light_unrolled5": LIGHT + UNROLLED5,
     "unrolled5_light": UNROLLED5 + LIGHT,
     "light_unrolled5_light": LIGHT + UNROLLED5 + LIGHT,
+    "light_unrolled10_light": LIGHT + 2 * UNROLLED5 + LIGHT,
     # k of each channel
     "flatnet": 3 + DRUNET_8M,
     "mwdn": 8_106_691,

@@ -1,6 +1,5 @@
 """`python -m lensless.tasks.simulate --multirun`: shards as the jobs of a Hydra launcher."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -16,8 +15,8 @@ WORDS = ["system=digicam", "size=tiny", "scenes=skimage", "n=5", "n_masks=2"]
 
 @pytest.mark.parametrize("launcher", ["basic", "submitit_local"])
 def test_a_multirun_makes_disjoint_shards_of_the_same_data_set(launcher, tmp_path):
-    if launcher == "submitit_local" and importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher") is None:
-        pytest.skip("needs the extra cluster")
+    if launcher == "submitit_local":
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra cluster")
     hydra = [f"hydra/launcher={launcher}", f"hydra.sweep.dir={tmp_path / 'jobs'}"]
     done = subprocess.run(
         [sys.executable, "-m", "lensless.tasks.simulate", "--multirun", *hydra, "shard=0/2,1/2", *WORDS, "out=set"],
