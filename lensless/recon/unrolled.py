@@ -81,7 +81,10 @@ class UnrolledADMM(Unrolled):
             valid=1.0 if valid is None else valid,
             every=every,
         )
-        return [x.clamp(min=0) * per_sample(scale / gain, 4) for x in scenes]
+        unit = per_sample(scale / gain, 4)
+        if torch.is_grad_enabled():
+            return [x.clamp(min=0) * unit for x in scenes]
+        return [x.clamp_(min=0).mul_(unit) for x in scenes]
 
 
 class UnrolledFISTA(Unrolled):
