@@ -33,6 +33,11 @@ PARAMETERS = {
     "wiener_post8m": DRUNET_8M,
     "admm100_post8m": DRUNET_8M,
     "post8m": DRUNET_8M,
+    "psf_corrected": LIGHT + LIGHT + UNROLLED5 + LIGHT,
+    "background_subtracted": LIGHT + UNROLLED5 + LIGHT,
+    "background_learned": LIGHT + LIGHT + UNROLLED5 + LIGHT,
+    # the first 3 x 3 convolution sees 2 x 2 squares of two more channels, and there is no noise level
+    "background_input": LIGHT - 1 + 9 * 2 * 4 * 16 + UNROLLED5 + LIGHT,
 }
 
 
@@ -58,10 +63,11 @@ def scene_and_measurement():
 def test_a_composition_runs_and_comes_back_from_its_card(name):
     model = build(name).eval()
     scene, measurement, physics = scene_and_measurement()
+    background = 0.1 * measurement if name.startswith("background") else None
     with torch.no_grad():
-        image = model(measurement, physics)
+        image = model(measurement, physics, background=background)
         assert image.shape == scene.shape and bool(image.isfinite().all())
         again = restore(describe(model)).eval()
         again.load_state_dict(model.state_dict())
-        assert torch.equal(again(measurement, physics), image)
+        assert torch.equal(again(measurement, physics, background=background), image)
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
