@@ -10,6 +10,7 @@ from lensless.physics.fft import centred_slice
 from lensless.physics.filtering import filter_images
 from lensless.physics.operator import LinearOperator
 from lensless.recon.base import Reconstructor, check_measurement, per_sample
+from lensless.recon.inverse_filter import inverse_filter, power
 
 CANDIDATES = torch.logspace(-7, 0, 57, dtype=torch.float64).tolist()
 
@@ -34,11 +35,11 @@ class Wiener(Reconstructor):
                 f"physics: Wiener needs a LenslessConvolution, got {type(physics).__name__}; use FISTA or ADMM"
             )
         check_measurement(y, physics)
-        fft, power = physics.fft, physics.spectrum.abs().square()
+        fft, squared = physics.fft, power(physics.spectrum)
         extended = fade_to_grid(y, fft.shape)
-        largest = power.flatten(1).amax(1)
-        k = self.k * largest if self.k else cross_validate(fft.forward(extended), power, largest)
-        inverse = physics.spectrum.conj() / (power + per_sample(k, 4))
+        largest = squared.flatten(1).amax(1)
+        k = self.k * largest if self.k else cross_validate(fft.forward(extended), squared, largest)
+        inverse = inverse_filter(physics.spectrum, per_sample(k, 4))
         return filter_images(extended, inverse, fft, physics.scene_shape[1:])
 
 
