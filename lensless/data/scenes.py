@@ -129,7 +129,13 @@ class Patch:
 
     def __call__(self, picture: Tensor, system: System, generator: torch.Generator) -> tuple[Tensor, list[int]]:
         """The scene and the box of the whole picture around it, as :class:`Placement` gives them."""
-        field, shape, (least, most) = system.sensor.shape, picture.shape[-2:], self.zoom
+        return self.cut(picture, system.sensor.shape, generator)
+
+    def cut(
+        self, picture: Tensor, field: tuple[int, int], generator: torch.Generator
+    ) -> tuple[Tensor, list[int]]:
+        """The same for a field of (H, W) pixels."""
+        shape, (least, most) = picture.shape[-2:], self.zoom
         chances = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
         factor = least * (most / least) ** chances[0] * max(f / side for f, side in zip(field, shape, strict=True))
         part = [min(max(round(f / factor), 1), side) for f, side in zip(field, shape, strict=True)]

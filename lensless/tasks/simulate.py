@@ -19,7 +19,7 @@ from lensless.physics.system import System
 from lensless.resources import resource_dir
 from lensless.tasks.compose import build
 from lensless.tasks.records import fingerprint
-from lensless.tasks.workers import in_workers
+from lensless.data.workers import in_workers
 from lensless.versions import versions
 
 PATHS = ("scenes", "out")

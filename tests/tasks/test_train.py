@@ -16,7 +16,7 @@ from lensless.models.pretrained import Model
 from lensless.tasks.compose import build, compose, groups
 from lensless.training.checkpoints import WholeCheckpoints
 from lensless.training.curves import curve, read_curves
-from lensless.training.scenes import split_pictures
+from lensless.data.photographs import split_pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
