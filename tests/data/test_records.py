@@ -39,7 +39,7 @@ def written(tmp_path):
 def test_frames_and_their_settings_come_back(written):
     root, frames = written
     folder = RecordFolder.open(root)
-    assert folder.camera["model"] == "virtual"
+    assert folder.camera["model"] == "made up"
     assert [record.kind for record in folder.records] == ["dark", "psf", "psf"]
     assert [record.mask for record in folder.of("psf")] == [1, 2]
     for record, frame in zip(folder.records, frames, strict=True):
