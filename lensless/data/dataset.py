@@ -46,6 +46,11 @@ class PairedDataset(Dataset):
         return len(self.indices)
 
     @property
+    def shown(self) -> set[str]:
+        """What the scenes show: no two splits have one of these in common."""
+        return {self.source.groups[index] for index in self.indices}
+
+    @property
     def labels(self) -> np.ndarray:
         """Mask of every sample, (N,), without decoding an image."""
         return self.source.labels[self.indices]

@@ -25,7 +25,8 @@ class OnTheFlySimulation(Dataset):
     Sample i comes from system i mod M of M, whose number is its mask label, and shows a picture drawn by chance, placed
     by chance. It is a function of (seed, epoch, i), computed on one thread.
 
-    systems: cameras with sensors of one size. pictures: files; :func:`lensless.data.pictures.shrink_pictures` makes
+    systems: cameras with sensors of one size. psfs: what a calibration has found for each of them, (C, h, w), and the
+    samples carry; None for the true ones. pictures: files; :func:`lensless.data.pictures.shrink_pictures` makes
     them fast to read. encoding: theirs, "srgb" or "linear". length: samples an epoch. place: where pictures stand.
     augment: a change of every sample. Raises InputError on systems of different sizes, and PictureError where a
     picture cannot be read.
@@ -40,6 +41,7 @@ class OnTheFlySimulation(Dataset):
         *,
         pictures: Sequence[Path],
         length: int,
+        psfs: Sequence[Tensor] | None = None,
         encoding: str = "srgb",
         place: Place | None = None,
         seed: int = 0,
@@ -51,10 +53,15 @@ class OnTheFlySimulation(Dataset):
         require(len(pictures) > 0, "pictures: expected at least one")
         self.systems, self.pictures, self.length, self.encoding = list(systems), list(pictures), length, encoding
         self.place = Placement() if place is None else place
-        self.seed, self.augment = seed, augment
+        self.psfs, self.seed, self.augment = psfs, seed, augment
 
     def __len__(self) -> int:
         return self.length
+
+    @property
+    def shown(self) -> set[str]:
+        """Names of the pictures."""
+        return {picture.name for picture in self.pictures}
 
     @property
     def labels(self) -> np.ndarray:
@@ -62,8 +69,8 @@ class OnTheFlySimulation(Dataset):
         return np.arange(self.length) % len(self.systems)
 
     def psf(self, mask: int) -> Tensor:
-        """PSF (C, h, w) of a system, computed once."""
-        return self.systems[mask].psf
+        """PSF (C, h, w) of a system as its calibration has it."""
+        return self.systems[mask].psf if self.psfs is None else self.psfs[mask]
 
     def __getitem__(self, key: int | Key) -> Sample:
         epoch, index = epoch_and_index(key)
@@ -78,7 +85,7 @@ class OnTheFlySimulation(Dataset):
                 mask=mask,
                 measurement=system.measure(scene[None], generator)[0],
                 scene=scene,
-                psf=system.psf,
+                psf=self.psf(mask),
                 background=system.background if system.ambient else None,
                 origin={"picture": picture.name, "box": box, "system": system.name},
             )

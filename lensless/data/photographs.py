@@ -1,17 +1,25 @@
-"""Photographs before a simulated camera: a training set that never repeats, and held-out ones to score with."""
+"""Photographs before simulated cameras: training sets that never repeat, and held-out ones to score with."""
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pooch
+import torch
+from torch import Tensor
 
+from lensless.data.augment import Augment
+from lensless.data.mask_bank import MaskBank
+from lensless.data.mismatch import PSFError
 from lensless.data.on_the_fly import OnTheFlySimulation
 from lensless.data.pictures import shrink_pictures
+from lensless.data.random_cameras import RandomCameras
 from lensless.data.scenes import Patch, list_pictures
 from lensless.errors import check_name, require
+from lensless.physics.random import sample_generator
 from lensless.physics.system import System, get_system
 
 # a tenth of the pictures each is held out, the rest is for training
@@ -27,37 +35,106 @@ def simulated(
     samples: int,
     cache: str | None = None,
     size: str = "small",
-    mask_seeds: Sequence[int] = (0,),
+    mask_seed: int = 0,
+    n_masks: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    assumed: Mapping[str, Any] | None = None,
+    psf_error: PSFError | None = None,
     zoom: tuple[float, float] = (1.0, 2.0),
     longest_side: int = 640,
     snr_db: float | None = None,
+    augment: Augment | None = None,
     seed: int = 0,
 ) -> OnTheFlySimulation:
     """Samples of the ready camera ``system``, made when asked for; each is a function of (seed, epoch, number).
 
-    system, size: see :func:`lensless.physics.system.get_system`. scenes: photographs, as for `lensless simulate`.
-    split: "train", "validation" or "test", of the photographs (:func:`split_pictures`). samples: in an epoch.
-    mask_seeds: of the masks that take turns. zoom: see :class:`lensless.data.scenes.Patch`. cache: folder for the
-    photographs shrunk to ``longest_side`` pixels, None for the user's cache. snr_db: of shot noise in the place of the
-    sensor's noise. Raises InputError on unknown words, and on pictures that are missing, broken or too few to split.
+    system, size, settings: see :func:`lensless.physics.system.get_system`. scenes: photographs, as for `lensless
+    simulate`. split: "train", "validation" or "test", of the photographs (:func:`split_pictures`). samples: in an epoch.
+    mask_seed, n_masks: seed of the first mask, and how many of consecutive seeds take turns. assumed: settings of the camera that the calibration believes in, whose
+    PSF the samples carry; psf_error: what else is wrong with that PSF. zoom: see :class:`lensless.data.scenes.Patch`.
+    cache: folder for the photographs shrunk to ``longest_side`` pixels, None for the user's cache. snr_db: of shot noise
+    in the place of the sensor's noise. augment: a further change of every sample. Raises InputError on unknown words, and on pictures that are missing, broken or
+    too few to split.
     """
-    pictures = split_pictures(list_pictures(scenes))
-    check_name("split", split, list(pictures))
-    folder = Path(pooch.os_cache("lensless")) / "scenes" if cache is None else Path(cache)
+    true = dict(settings or {})
+    require(n_masks > 0, f"n_masks: expected at least 1, got {n_masks}")
+    seeds = range(mask_seed, mask_seed + n_masks)
+    cameras = [camera(system, size, seed_of_mask, snr_db, _key(true)) for seed_of_mask in seeds]
+    psfs = None
+    if assumed is not None or psf_error is not None:
+        believed = _key(true | dict(assumed or {}))
+        psfs = [camera(system, size, seed_of_mask, snr_db, believed).psf for seed_of_mask in seeds]
+    if psf_error is not None:
+        psfs = [_with_error(psf, psf_error, sample_generator(mask, 0)) for mask, psf in zip(seeds, psfs, strict=True)]
     return OnTheFlySimulation(
-        [camera(system, size, mask_seed, snr_db) for mask_seed in mask_seeds],
-        pictures=shrink_pictures(pictures[split], folder, longest_side=longest_side),
+        cameras,
+        psfs=psfs,
+        pictures=_pictures(scenes, split, cache, longest_side),
         encoding="linear",
         length=samples,
         place=Patch(zoom=zoom),
+        augment=augment,
         seed=seed,
     )
 
 
+def random_cameras(
+    scenes: str,
+    *,
+    split: str,
+    samples: int,
+    kinds: Mapping[str, Mapping[str, Any]],
+    cameras: int,
+    workers: int = 0,
+    cache: str | None = None,
+    size: str = "small",
+    zoom: tuple[float, float] = (1.0, 2.0),
+    longest_side: int = 640,
+    snr_db: tuple[float, float] = (10.0, 40.0),
+    seed: int = 0,
+) -> RandomCameras:
+    """Samples of many random cameras, :class:`RandomCameras`; their PSFs are computed by the first call and kept.
+
+    kinds, size, seed: of the :class:`MaskBank` of ``cameras`` cameras; seed also of the samples. workers: processes that
+    compute PSFs. cache: folder for PSFs and photographs, None for the user's cache. The others are those of
+    :func:`simulated` and RandomCameras. Raises InputError as these do.
+    """
+    bank = MaskBank(_folder(cache) / "masks", kinds=kinds, count=cameras, size=size, seed=seed)
+    bank.prepare(workers=workers)
+    return RandomCameras(
+        bank,
+        pictures=_pictures(scenes, split, cache, longest_side),
+        encoding="linear",
+        length=samples,
+        snr_db=snr_db,
+        zoom=zoom,
+        seed=seed,
+    )
+
+
+def _with_error(psf: Tensor, error: PSFError, generator: torch.Generator) -> Tensor:
+    wrong = error(psf, generator)
+    return wrong / wrong.sum((-2, -1)).mean()
+
+
+def _folder(cache: str | None) -> Path:
+    return Path(pooch.os_cache("lensless")) if cache is None else Path(cache)
+
+
+def _pictures(scenes: str, split: str, cache: str | None, longest_side: int) -> list[Path]:
+    pictures = split_pictures(list_pictures(scenes))
+    check_name("split", split, list(pictures))
+    return shrink_pictures(pictures[split], _folder(cache) / "scenes", longest_side=longest_side)
+
+
+def _key(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(settings.items()))
+
+
 @functools.cache
-def camera(name: str, size: str, mask_seed: int, snr_db: float | None) -> System:
+def camera(name: str, size: str, mask_seed: int, snr_db: float | None, settings: tuple[tuple[str, Any], ...]) -> System:
     """One camera serves training and validation: its PSF is computed once."""
-    return replace(get_system(name, size=size, mask_seed=mask_seed), snr_db=snr_db)
+    return replace(get_system(name, size=size, mask_seed=mask_seed, settings=dict(settings)), snr_db=snr_db)
 
 
 def split_pictures(pictures: Sequence[Path]) -> dict[str, list[Path]]:

@@ -17,7 +17,7 @@ from lensless.images.write import atomic_write
 def shrink_pictures(
     pictures: Sequence[Path], folder: str | Path, *, longest_side: int, encoding: str = "srgb"
 ) -> list[Path]:
-    """Files in ``folder`` with the same pictures, at most ``longest_side`` pixels a side: uint16 NPY, linear light.
+    """Files below ``folder`` with the same pictures, at most ``longest_side`` pixels a side: uint16 NPY, linear light.
 
     Averaging over areas also averages out what compression left behind, so `longest_side` at half of the pictures' own
     is a good choice. A picture that is there already, from the same file, is not made again. To be read with the
@@ -29,7 +29,7 @@ def shrink_pictures(
         status = picture.stat()
         known = [str(picture.resolve()), status.st_size, status.st_mtime_ns, longest_side, encoding]
         name = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
-        file = Path(folder).expanduser() / f"{picture.stem}-{name}.npy"
+        file = Path(folder).expanduser() / name / f"{picture.stem}.npy"
         if not file.exists():
             _write(file, _shrunk(picture, longest_side, encoding))
         found.append(file)

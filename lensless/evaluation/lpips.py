@@ -53,17 +53,27 @@ class LPIPS(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         require(
-            x.shape == y.shape and x.ndim == 4 and x.shape[1] in (1, 3) and min(x.shape[-2:]) >= self.least,
-            f"pictures: expected two of one shape (B, 1 or 3, H, W), at least {self.least} pixels each way, got "
-            f"{tuple(x.shape)} and {tuple(y.shape)}",
+            x.shape == y.shape,
+            f"pictures: expected two of one shape, got {tuple(x.shape)} and {tuple(y.shape)}",
         )
-        x, y = (((2 * picture - 1).expand(-1, 3, -1, -1) - self.shift) / self.scale for picture in (x, y))
-        distance = x.new_zeros(len(x))
-        for block, head in zip(self.blocks, self.heads, strict=True):
-            x, y = block(x), block(y)
-            squares = (_unit(x) - _unit(y)).square()
-            distance = distance + (head * squares).sum(1).mean((1, 2))
-        return distance
+        return self.distance(self.features(x), self.features(y))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """f_l(x) of each of the five layers: what is compared, to be kept where one picture meets many."""
+        require(
+            x.ndim == 4 and x.shape[1] in (1, 3) and min(x.shape[-2:]) >= self.least,
+            f"pictures: expected (B, 1 or 3, H, W), at least {self.least} pixels each way, got {tuple(x.shape)}",
+        )
+        x, found = ((2 * x - 1).expand(-1, 3, -1, -1) - self.shift) / self.scale, []
+        for block in self.blocks:
+            x = block(x)
+            found.append(_unit(x))
+        return found
+
+    def distance(self, one: list[Tensor], other: list[Tensor]) -> Tensor:
+        """d (B,) of two pictures by their :meth:`features`."""
+        layers = zip(self.heads, one, other, strict=True)
+        return sum((head * (f - g).square()).sum(1).mean((1, 2)) for head, f, g in layers)
 
 
 def _unit(features: Tensor) -> Tensor:

@@ -88,6 +88,11 @@ class ModularReconstruction(nn.Module):
         """The parts that are present, in order."""
         return {name: getattr(self, name) for name in PARTS if getattr(self, name) is not None}
 
+    @property
+    def takes_background(self) -> bool:
+        """Whether a part of it takes a measured background; otherwise it is to be subtracted before."""
+        return self.background is not None or getattr(self.pre, "background", False)
+
     def freeze(self, *names: str) -> None:
         """Keep the named parts as they are in training: no gradients, and evaluation mode for good."""
         for name in names:

@@ -2,14 +2,17 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any
 
 import hydra
 import torch
+from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
 from torch import Tensor
 
-from lensless.errors import check_name, require
+from lensless.errors import InputError, check_name, require
 from lensless.physics.convolution import LenslessConvolution
 from lensless.physics.masks import Mask
 from lensless.physics.noise import add_noise_at_snr
@@ -143,16 +146,28 @@ def system_names() -> list[str]:
     return sorted(path.stem for path in (resource_dir("configs") / "system").glob("*.yaml"))
 
 
-def get_system(name: str, *, size: str = "small", mask_seed: int = 0) -> System:
+def get_system(
+    name: str, *, size: str = "small", mask_seed: int = 0, settings: Mapping[str, Any] | None = None
+) -> System:
     """The ready camera ``name``, read at ``size`` (:func:`sized_sensor`), with the mask drawn from ``mask_seed``.
 
-    Raises InputError with the nearest names for an unknown one.
+    settings: other values for keys of its file, such as {"mask_distance": 3e-3, "mask.slope": 0.05}.
+    Raises InputError with the nearest names for an unknown camera, and for a key that its file does not have.
     """
     _check_size(size)
     check_name("system", name, system_names())
     with hydra.initialize_config_dir(str(resource_dir("configs")), version_base="1.3"):
         cfg = hydra.compose(f"system/{name}", [f"+size={size}", f"+mask_seed={mask_seed}"])
-    return hydra.utils.instantiate(cfg.system, _convert_="all")
+    for key, value in (settings or {}).items():
+        there = OmegaConf.select(cfg.system, key, default=None) is not None
+        require(there, f"settings: {name} has no key {key!r}; see configs/system/{name}.yaml")
+        OmegaConf.update(cfg.system, key, value)
+    try:
+        return hydra.utils.instantiate(cfg.system, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, InputError):
+            raise InputError(f"system {name}: {error.__cause__}") from error
+        raise
 
 
 def _check_size(size: str) -> None:

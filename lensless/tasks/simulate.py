@@ -1,6 +1,5 @@
 """`lensless simulate system=NAME scenes=FOLDER n=... out=FOLDER`: a data set of measurements of known scenes."""
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from lensless.physics.system import System
 from lensless.resources import resource_dir
 from lensless.tasks.compose import build
 from lensless.tasks.records import fingerprint
+from lensless.tasks.shards import of_shard
 from lensless.data.workers import in_workers
 from lensless.versions import versions
 
@@ -43,7 +43,7 @@ def run(cfg: DictConfig) -> int:
     """
     for name, least in (("n", 1), ("n_masks", 1), ("mask_seed", 0), ("seed", 0), ("workers", 0)):
         require(cfg[name] >= least, f"{name}: expected a whole number >= {least}, got {cfg[name]}")
-    indices = shard(cfg.n, cfg.shard)
+    indices = of_shard(range(cfg.n), cfg.shard)
     pictures = list_pictures(cfg.scenes)
     test = held_out_masks(cfg.seed, masks=cfg.n_masks, count=cfg.test_masks)
     folder = DatasetFolder(Path(cfg.out).expanduser())
@@ -88,14 +88,6 @@ def make_samples(
             folder.skip_sample(index, str(sample))
         else:
             raise InputError(f"{sample}; skip_corrupt=true goes on without sample {index}")
-
-
-def shard(n: int, which: str) -> range:
-    """Sample numbers of the shard "K/N": K, K + N, K + 2 N, ... below n. Raises InputError unless 0 <= K < N."""
-    match = re.fullmatch(r"(\d+)/(\d+)", which)
-    if match is None or not int(match[1]) < int(match[2]):
-        raise InputError(f"shard: expected K/N with 0 <= K < N, such as 0/2 and 1/2, got {which!r}")
-    return range(int(match[1]), n, int(match[2]))
 
 
 def make_card(cfg: DictConfig, pictures: Sequence[Path], test: list[int]) -> dict[str, Any]:

@@ -11,8 +11,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader, Dataset
 
-from lensless.data.dataset import PairedDataset
-from lensless.data.on_the_fly import OnTheFlySimulation
 from lensless.data.sample import collate
 from lensless.data.samplers import Loader, MaskBatchSampler
 from lensless.errors import InputError, check_name, require
@@ -121,15 +119,8 @@ def check_sets(train: Dataset, validation: Dataset) -> None:
     """Raise InputError where a sample misses what training needs, or a scene is in both sets."""
     for dataset in (train, validation):
         check_batch(collate([dataset[0]]))
-    both = sorted(shown(train) & shown(validation))
+    both = sorted(train.shown & validation.shown)
     require(not both, f"validation: expected other scenes than for training, {len(both)} are in both: {both[:3]}")
-
-
-def shown(dataset: PairedDataset | OnTheFlySimulation) -> set[str]:
-    """What the scenes of a set show."""
-    if isinstance(dataset, OnTheFlySimulation):
-        return {picture.name for picture in dataset.pictures}
-    return {dataset.source.groups[index] for index in dataset.indices}
 
 
 def loaders(cfg: DictConfig, train: Dataset, validation: Dataset) -> tuple[Loader, DataLoader]:

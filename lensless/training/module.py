@@ -30,14 +30,13 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.model, self.loss, self.optimisation, self.steps = model, loss, optimisation, steps
         self.parts = optimisation.choose_parts(model)
-        self.takes_background = model.background is not None or getattr(model.pre, "background", False)
         self.skipped = self.skipped_in_a_row = 0
 
     def reconstruct(self, batch: Batch) -> tuple[dict[str, Tensor], LenslessConvolution]:
         """Every stage of a batch's reconstruction, and its camera; a background that no part takes is subtracted."""
         physics = LenslessConvolution(batch.psf)
         y, background = batch.measurement, batch.background
-        if background is not None and not self.takes_background:
+        if background is not None and not self.model.takes_background:
             y, background = y - background, None
         return self.model.stages(y, physics, background=background), physics
 
