@@ -15,7 +15,7 @@ from lensless_capture.errors import DeviceError, InputError, LinkError, require
 from lensless_capture.rig import Rig
 from lensless_capture.wire import Message, receive, send
 
-PROTOCOL = 1
+PROTOCOL = 2
 # Seconds without a request after which nobody is there: a workstation that lost its power closes no connection, and the
 # camera must be free when it comes back.
 SILENCE = 60.0
@@ -28,7 +28,7 @@ def serve(source: BinaryIO, sink: BinaryIO, open_rig: Callable[[], AbstractConte
     """
     try:
         with open_rig() as rig:
-            send(sink, Message(_greeting(rig)))
+            send(sink, Message({"protocol": PROTOCOL, **rig.describe()}))
             while select.select([source], [], [], SILENCE)[0] and (message := receive(source)) is not None:
                 try:
                     answer = _answer(rig, message)
@@ -41,15 +41,6 @@ def serve(source: BinaryIO, sink: BinaryIO, open_rig: Callable[[], AbstractConte
         return  # nobody is left to tell
     except (InputError, DeviceError) as error:
         send(sink, _failure(error))
-
-
-def _greeting(rig: Rig) -> dict:
-    return {
-        "protocol": PROTOCOL,
-        "camera": rig.camera.info.to_json(),
-        "display": None if rig.display is None else rig.display.size,
-        "masks": None if rig.mask is None else len(rig.mask.labels),
-    }
 
 
 def _answer(rig: Rig, message: Message) -> Message:
@@ -68,10 +59,10 @@ def _answer(rig: Rig, message: Message) -> Message:
             rig.display.show(np.frombuffer(message.body, np.uint8).reshape(*size, 3))
         case "mask":
             require(rig.mask is not None, "mask: this rig has no programmable one")
-            rig.mask.show(head["label"])
-        case "close mask":
-            require(rig.mask is not None, "mask: this rig has no programmable one")
-            rig.mask.close()
+            if head["label"] is None:
+                rig.mask.close()
+            else:
+                rig.mask.show(head["label"])
         case other:
             raise InputError(f"message: {other!r} is not known; are both ends of one version?")
     return Message({})

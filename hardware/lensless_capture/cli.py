@@ -13,7 +13,9 @@ from lensless_capture.cameras.base import Settings
 from lensless_capture.collect import Collection, collect
 from lensless_capture.errors import DeviceError, InputError
 from lensless_capture.exposure import AutoExposure
+from lensless_capture.records import RecordFolder
 from lensless_capture.remote import remote_rig
+from lensless_capture.report import in_words, summarise
 from lensless_capture.rig import Rig, read_rig, rig_opener
 from lensless_capture.ssh import AGENT, SshAgent
 
@@ -45,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     rig.add_argument("--ssh-config", type=Path, help="instead of ~/.ssh/config")
     rig.add_argument("--agent", nargs="+", default=AGENT, help="command that starts the agent on the host")
 
+    pattern = argparse.ArgumentParser(add_help=False)
+    pattern.add_argument("--mask", type=int, help="label of a changeable mask's pattern; default the first")
+
     light = argparse.ArgumentParser(add_help=False)
     light.add_argument("--exposure", type=float, default=0.01, help="seconds; where auto-exposure starts")
     light.add_argument("--gain", type=float, default=1.0)
@@ -59,12 +64,12 @@ def parser() -> argparse.ArgumentParser:
     preview = command("preview", _preview, [rig, light], "live histogram in the terminal and on a local page")
     preview.add_argument("--port", type=int, default=8000)
     preview.add_argument("--frames", type=int, help="stop after so many")
-    for name, run, help, frames in (
-        ("capture", _capture, "one record, the average of some frames", 1),
-        ("dark", _dark, "darks and hot pixels; cover the sensor first", 16),
-        ("psf", _psf, "an HDR bracket of a point source", 8),
+    for name, run, parents, help, frames in (
+        ("capture", _capture, [pattern], "one record, the average of some frames", 1),
+        ("dark", _dark, [], "darks and hot pixels; cover the sensor first", 16),
+        ("psf", _psf, [pattern], "an HDR bracket of a point source", 8),
     ):
-        made = command(name, run, [rig, light], help)
+        made = command(name, run, [rig, light, *parents], help)
         made.add_argument("out", type=Path, help="new folder for the records")
         made.add_argument("--frames", type=int, default=frames)
         if name == "capture":
@@ -79,6 +84,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--height", type=float, default=1.0, help="share of the display that a picture takes")
     data.add_argument("--shift", type=int, nargs=2, default=(0, 0), metavar=("DOWN", "RIGHT"), help="pixels")
     data.add_argument("--brightness", type=float, default=1.0)
+    told = command("report", _report, [], "what a folder of records holds: exposures, rejected frames, drift")
+    told.add_argument("folder", type=Path)
     agent = command("serve", _serve, [], "the agent: framed messages on standard input and output")
     agent.add_argument("--rig", default="pi")
     return top
@@ -107,7 +114,9 @@ def _preview(options):
 
 def _capture(options):
     with _opener(options)() as rig:
-        commands.capture(rig, options.out, *_light(options), frames=options.frames, show=options.show)
+        commands.capture(
+            rig, options.out, *_light(options), frames=options.frames, show=options.show, mask=options.mask
+        )
 
 
 def _dark(options):
@@ -118,7 +127,13 @@ def _dark(options):
 def _psf(options):
     with _opener(options)() as rig:
         commands.psf(
-            rig, options.out, *_light(options), frames=options.frames, stops=options.stops, radius=options.radius
+            rig,
+            options.out,
+            *_light(options),
+            frames=options.frames,
+            stops=options.stops,
+            radius=options.radius,
+            mask=options.mask,
         )
 
 
@@ -134,6 +149,10 @@ def _collect(options):
         brightness=options.brightness,
     )
     print(collect(options.out, collection, _opener(options)))
+
+
+def _report(options):
+    print(in_words(summarise(RecordFolder(options.folder))))
 
 
 def _serve(options):

@@ -1,25 +1,34 @@
 """Measuring a data set: every shot of a plan becomes a record, whatever breaks meanwhile."""
 
+import hashlib
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from lensless_capture.cameras.base import Frame, Settings
+from lensless_capture.drift import Drift, warning
 from lensless_capture.errors import DeviceError, require
-from lensless_capture.exposure import AutoExposure, level, saturated
+from lensless_capture.exposure import AutoExposure, saturated
+from lensless_capture.files import write_whole
 from lensless_capture.plan import Shot, describe, list_scenes, plan
 from lensless_capture.png import read_picture
 from lensless_capture.records import RecordFolder
+from lensless_capture.report import in_words, summarise
 from lensless_capture.rig import Rig
-from lensless_capture.screens.base import black, place
+from lensless_capture.screens.base import black, place, point
 
+# Of the point of light, in heights of the display.
+RADIUS = 0.02
 # Frames tried for one record, and pauses (seconds) before the rig is opened again when nothing was written in between.
 TRIES = 8
 PAUSES = (0.2, 1, 5, 15, 60, 60, 60)
@@ -27,42 +36,28 @@ PAUSES = (0.2, 1, 5, 15, 60, 60, 60)
 
 @dataclass
 class Report:
-    """What a run did. rejected: frames taken again, by reason. backgrounds: level of the first and the last one."""
+    """What a run did, and (``summary``) what the folder holds after it.
+
+    written, quarantined: records. reopened: how often the rig was opened again.
+    """
 
     written: int = 0
     quarantined: int = 0
     reopened: int = 0
-    rejected: Counter = field(default_factory=Counter)
-    verdicts: Counter = field(default_factory=Counter)
-    exposures: tuple[float, float] | None = None
-    backgrounds: tuple[float, float] | None = None
-
-    def count(self, shot: Shot, frame: Frame, verdict: str | None) -> None:
-        self.written += 1
-        exposure = frame.reported.exposure
-        low, high = self.exposures or (exposure, exposure)
-        self.exposures = (min(low, exposure), max(high, exposure))
-        if verdict is not None:
-            self.verdicts[verdict.partition(":")[0]] += 1
-        if shot.kind == "background":
-            now = level(frame, 50)
-            self.backgrounds = (self.backgrounds[0] if self.backgrounds else now, now)
+    summary: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        lines = [f"{self.written} records written, {self.quarantined} damaged ones taken again"]
-        lines.append(f"rig opened again {self.reopened} times; frames rejected: {_tally(self.rejected)}")
-        lines.append(f"light: {_tally(self.verdicts)}")
-        if self.exposures:
-            lines.append("exposures from {:g} s to {:g} s".format(*self.exposures))
-        if self.backgrounds:
-            lines.append("background {:.2%} of full scale at first, {:.2%} at last".format(*self.backgrounds))
-        return "\n".join(lines)
+        run = (
+            f"this run: {self.written} records written, {self.quarantined} damaged ones taken again, "
+            f"rig opened again {self.reopened} times"
+        )
+        return f"{run}\n{in_words(self.summary)}"
 
 
 @dataclass(frozen=True)
 class Collection:
     """What to measure. scenes: folder of pictures. every: scenes between backgrounds. height, shift, brightness: as in
-    :func:`~lensless_capture.screens.base.place`. auto: None keeps ``settings`` throughout."""
+    :func:`~lensless_capture.screens.base.place`. auto: None keeps ``settings`` for all but the points of light."""
 
     scenes: Path
     settings: Settings
@@ -80,7 +75,7 @@ def collect(
     *,
     pauses: tuple[float, ...] = PAUSES,
 ) -> Report:
-    """Write what is missing in the record folder ``out``, opening the rig again when it fails.
+    """Write what is missing in the record folder ``out``, opening the rig again when it fails, and at last report.json.
 
     Raises DeviceError when the rig fails again after each of ``pauses`` (seconds) with no record in between,
     InputError on wrong input and OSError on a full disk; what is written stays, and the next call goes on from there.
@@ -90,8 +85,10 @@ def collect(
         before = report.written
         try:
             with open_rig() as rig:
-                _Run(out, collection, scenes, rig, report).go()
-                return report
+                records = _Run(out, collection, scenes, rig, report).go()
+            report.summary = summarise(records)
+            write_whole(out / "report.json", (json.dumps(asdict(report), indent=1) + "\n").encode())
+            return report
         except DeviceError as error:
             failures = 0 if report.written > before else failures + 1
             if failures == len(pauses):
@@ -107,14 +104,17 @@ class _Run:
     def __init__(self, out: Path, collection: Collection, scenes: list[str], rig: Rig, report: Report):
         require(rig.display is not None, "display: this rig has none; add [display] to its file")
         self.collection, self.rig, self.report = collection, rig, report
-        labels = list(rig.mask.labels) if rig.mask else []
-        self.shots = plan(scenes, masks=labels, every=collection.every)
-        self.records = RecordFolder.open(out, rig.camera.info, describe(self.shots))
+        self.shots = plan(scenes, masks=list(rig.mask.labels) if rig.mask else [], every=collection.every)
+        placed = {name: getattr(collection, name) for name in ("every", "height", "shift", "brightness")}
+        told = {**describe(self.shots), **placed}
+        self.records = RecordFolder.open(out, rig.camera.info, told, **rig.surroundings())
         report.quarantined += len(self.records.damaged)
-        self.settings = self._carried_over()
-        self.shown = self.masked = self.last = None
+        self.drift = Drift(self.records, self.shots)
+        self.settings = {point: self._carried_over(point) for point in (False, True)}
+        self.shown = self.masked = self.last = self.digest = None
+        self.rejected: Counter[str] = Counter()
 
-    def go(self) -> None:
+    def go(self) -> RecordFolder:
         missing = list(self.records.missing(len(self.shots)))
         if missing and self.collection.auto is not None and not self.records.numbers():
             # the first background is taken as the first scene will be
@@ -128,37 +128,60 @@ class _Run:
             for number in missing:
                 shot = self.shots[number]
                 frame = self._take(shot)  # while the one before is compressed and written
-                verdict = self._verdict(frame) if shot.kind == "scene" else None
+                verdict = self._verdict(shot, frame)
+                notes = {"scene_sha256": self.digest, "rejected": self.rejected}
                 if written is not None:
                     written.result()
-                written = writer.submit(self._write, number, shot, frame, verdict, bar)
+                written = writer.submit(self._write, number, shot, frame, verdict, notes, bar)
             if written is not None:
                 written.result()
+        return self.records
 
-    def _write(self, number: int, shot: Shot, frame: Frame, verdict: str | None, bar: tqdm) -> None:
-        self.records.write(number, frame, kind=shot.kind, scene=shot.scene, mask=shot.mask, verdict=verdict)
-        self.report.count(shot, frame, verdict)
+    def _write(
+        self, number: int, shot: Shot, frame: Frame, verdict: str | None, notes: dict[str, Any], bar: tqdm
+    ) -> None:
+        dim = shot.kind == "psf" and verdict != "good"
+        drift = None if dim else self.drift.of(number, shot, frame)
+        self.records.write(number, frame, **vars(shot), verdict=verdict, notes={**notes, "drift": drift})
+        self.report.written += 1
+        said = None if drift is None else warning(drift)
+        if said is not None:
+            tqdm.write(f"record {number:06d}: {said}", file=sys.stderr)
         bar.update()
 
     def _take(self, shot: Shot) -> Frame:
         self._show(shot)
+        self.rejected, point = Counter(), shot.kind == "psf"
         for _ in range(TRIES):
-            frame = self.rig.camera.capture(self.settings)
+            frame = self.rig.camera.capture(self.settings[point])
             if self.last is not None and frame.reported.timestamp <= self.last:
-                self.report.rejected["stale"] += 1
+                self.rejected["stale"] += 1
                 continue
             self.last = frame.reported.timestamp
             wanted = self._wanted(shot, frame)
-            if wanted == self.settings:
+            if wanted == self.settings[point]:
                 return frame
-            self.report.rejected["exposure"] += 1
-            self.settings = wanted
+            if not point:  # points of light are few, and each is looked for anew
+                self.rejected["exposure"] += 1
+            self.settings[point] = wanted
         raise DeviceError(f"camera: {TRIES} frames in a row were stale or badly exposed; is the light flickering?")
 
     def _wanted(self, shot: Shot, frame: Frame) -> Settings:
-        if self.collection.auto is None or shot.kind != "scene":
-            return self.settings
-        return self.collection.auto.next(frame, self.settings, self.rig.camera.info)
+        auto = self._auto(shot)
+        settings = self.settings[shot.kind == "psf"]
+        return settings if auto is None else auto.next(frame, settings, self.rig.camera.info)
+
+    def _auto(self, shot: Shot) -> AutoExposure | None:
+        """What sets the exposure of a shot; that of a point of light is far from the scenes' and always looked for."""
+        if shot.kind == "psf":
+            return self.collection.auto or AutoExposure()
+        return self.collection.auto if shot.kind == "scene" else None
+
+    def _verdict(self, shot: Shot, frame: Frame) -> str | None:
+        auto = self._auto(shot)
+        if auto is not None:
+            return auto.verdict(frame, self.settings[shot.kind == "psf"], self.rig.camera.info)
+        return f"fixed: {saturated(frame):.2%} of the pixels clipped" if shot.kind == "scene" else None
 
     def _show(self, shot: Shot) -> None:
         mask = (shot.kind, shot.mask) if shot.kind == "dark" else shot.mask
@@ -168,37 +191,32 @@ class _Run:
             else:
                 self.rig.mask.show(shot.mask)
             self.masked = mask
-        if self.shown is None or shot.scene != self.shown[0]:
-            self.rig.display.show(self._picture(shot.scene))
-            self.shown = (shot.scene,)
+        picture = (shot.kind == "psf", shot.scene)
+        if picture != self.shown:
+            self.rig.display.show(self._picture(*picture))
+            self.shown = picture
 
-    def _picture(self, scene: str | None):
-        size = self.rig.display.size
+    def _picture(self, point_of_light: bool, scene: str | None) -> np.ndarray:
+        """What the display shows; ``digest`` becomes that of the picture's file."""
+        self.digest, size, at = None, self.rig.display.size, self.collection
+        if point_of_light:
+            return point(size, radius=max(1, round(RADIUS * size[0])))
         if scene is None:
             return black(size)
-        at = self.collection
-        return place(
-            read_picture(at.scenes / scene), size, height=at.height, shift=at.shift, brightness=at.brightness
-        )
+        file = at.scenes / scene
+        self.digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        return place(read_picture(file), size, height=at.height, shift=at.shift, brightness=at.brightness)
 
-    def _verdict(self, frame: Frame) -> str:
-        if self.collection.auto is None:
-            return f"fixed: {saturated(frame):.2%} of the pixels clipped"
-        return self.collection.auto.verdict(frame, self.settings, self.rig.camera.info)
-
-    def _carried_over(self) -> Settings:
-        """The settings of the last record, so that a run that was cut goes on as it was."""
-        numbers = self.records.numbers()
-        if not numbers or self.collection.auto is None:
+    def _carried_over(self, point: bool) -> Settings:
+        """The settings of the last record of points of light, or of the others, so that a run that was cut goes on as
+        it was."""
+        same = [number for number in self.records.numbers() if (self.shots[number].kind == "psf") == point]
+        if not same or (self.collection.auto is None and not point):
             return self.collection.settings
-        last, info = self.records.record(numbers[-1]), self.rig.camera.info
+        last, info = self.records.record(same[-1]), self.rig.camera.info
         (shortest, longest), (lowest, highest) = info.exposure_range, info.gain_range
         return replace(
             self.collection.settings,
             exposure=min(max(last["exposure"], shortest), longest),
             gain=min(max(last["gain"], lowest), highest),
         )
-
-
-def _tally(counts: Counter) -> str:
-    return ", ".join(f"{count} {what}" for what, count in counts.most_common()) or "none"

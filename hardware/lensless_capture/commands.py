@@ -29,16 +29,16 @@ PATTERNS = {"black": black, "point": point, "checkerboard": checkerboard}
 
 def info(rig: Rig) -> None:
     """Print the rig as JSON."""
-    print(
-        json.dumps(
-            {
-                "camera": rig.camera.info.to_json(),
-                "display": None if rig.display is None else list(rig.display.size),
-                "masks": None if rig.mask is None else len(rig.mask.labels),
-            },
-            indent=1,
-        )
-    )
+    print(json.dumps(rig.describe(), indent=1))
+
+
+def put(rig: Rig, mask: int | None) -> int | None:
+    """Put pattern ``mask`` before the sensor, by default the first; returns its label, None where there is one mask."""
+    require(mask is None or rig.mask is not None, f"mask: this rig has one mask and no label {mask}; add [mask]")
+    if rig.mask is None:
+        return None
+    rig.mask.show(mask or 0)
+    return mask or 0
 
 
 def preview(rig: Rig, settings: Settings, auto: AutoExposure | None, *, port: int, count: int | None) -> None:
@@ -70,10 +70,18 @@ def metered(camera: Camera, settings: Settings, auto: AutoExposure | None) -> tu
 
 
 def capture(
-    rig: Rig, out: Path, settings: Settings, auto: AutoExposure | None, *, frames: int, show: str | None
+    rig: Rig,
+    out: Path,
+    settings: Settings,
+    auto: AutoExposure | None,
+    *,
+    frames: int,
+    show: str | None,
+    mask: int | None,
 ) -> None:
     """One record, the average of ``frames`` frames, in a new folder, while the display shows ``show``:
-    black, point, checkerboard or a picture file."""
+    black, point, checkerboard or a picture file. mask: label of the pattern, by default the first."""
+    label = put(rig, mask)
     if show is not None:
         require(rig.display is not None, "show: this rig has no display; add [display] to its file")
         size = rig.display.size
@@ -81,15 +89,19 @@ def capture(
     settings, verdict = metered(rig.camera, settings, auto)
     taken = [rig.camera.capture(settings) for _ in range(frames)]
     frame = taken[0] if frames == 1 else average(taken)
-    _record(rig, out, "frame", [frame], verdict)
+    _record(rig, out, Shot("frame", show, label), [frame], verdict)
     print(f"{out}: {settings.exposure:g} s, gain {settings.gain:g}; light: {verdict}")
 
 
 def dark(rig: Rig, out: Path, settings: Settings, *, frames: int) -> None:
     """Records of frames in the dark, their mean `dark.png` in 16 bits, and `hot_pixels.png`, white where hot."""
+    if rig.mask is not None:
+        rig.mask.close()
+    if rig.display is not None:
+        rig.display.show(black(rig.display.size))
     taken = [rig.camera.capture(settings) for _ in range(frames)]
     mean = average(taken)
-    _record(rig, out, "dark", taken, "dark")
+    _record(rig, out, Shot("dark", None, None), taken, "dark")
     write_whole(out / "dark.png", encode(mean.pixels))
     hot = hot_pixels(taken)
     write_whole(out / "hot_pixels.png", encode(hot * np.uint8(255)))
@@ -105,9 +117,11 @@ def psf(
     frames: int,
     stops: Sequence[float],
     radius: int,
+    mask: int | None,
 ) -> None:
     """Records of a point source, a bracket of averages ``stops`` (factors of two) about the metered exposure,
-    and their merged light `psf.npy`, float32."""
+    and their merged light `psf.npy`, float32. mask: label of the pattern, by default the first."""
+    label = put(rig, mask)
     if rig.display is not None:
         rig.display.show(point(rig.display.size, radius=radius))
     settings, verdict = metered(rig.camera, settings, auto)
@@ -119,16 +133,16 @@ def psf(
         bracket.append(average([rig.camera.capture(step) for _ in range(frames)]))
     if not bracket:
         raise InputError(f"stops: none of {stops} about {settings.exposure:g} s is within {low:g} s to {high:g} s")
-    _record(rig, out, "psf", bracket, verdict)
+    _record(rig, out, Shot("psf", None, label), bracket, verdict)
     buffer = io.BytesIO()
     np.save(buffer, hdr(bracket), allow_pickle=False)
     write_whole(out / "psf.npy", buffer.getvalue())
     print(f"{out}: {len(bracket)} exposures about {settings.exposure:g} s; light: {verdict}")
 
 
-def _record(rig: Rig, out: Path, kind: str, frames: Sequence[Frame], verdict: str) -> None:
-    records = RecordFolder.open(out, rig.camera.info, describe([Shot(kind, None, None)] * len(frames)))
+def _record(rig: Rig, out: Path, shot: Shot, frames: Sequence[Frame], verdict: str) -> None:
+    records = RecordFolder.open(out, rig.camera.info, describe([shot] * len(frames)), **rig.surroundings())
     if records.numbers():
         raise InputError(f"{out}: holds records already; name another folder")
     for number, frame in enumerate(frames):
-        records.write(number, frame, kind=kind, verdict=verdict)
+        records.write(number, frame, **vars(shot), verdict=verdict)

@@ -13,7 +13,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Shot:
-    """One record to be: its kind, the picture shown (None: a black screen), the mask's label (None: the only mask)."""
+    """One record to be: its kind, the picture shown (None: a black screen, or a point of light where the kind is psf),
+    the mask's label (None: the only mask)."""
 
     kind: str
     scene: str | None
@@ -21,20 +22,23 @@ class Shot:
 
 
 def plan(scenes: Sequence[str], *, masks: Sequence[int] = (), every: int = 100) -> list[Shot]:
-    """Scene i through mask i mod M; before each ``every`` scenes a background (black screen) of every mask.
+    """Scene i through mask i mod M; before each ``every`` scenes a background (black screen) of every mask, and a point
+    of light through the first, which comes last of all once more: it shows whether anything has moved.
 
     Where the mask is programmable a dark frame, its LCD closed, goes before the backgrounds.
     scenes: file names. masks: labels; empty for a fixed mask. Raises InputError unless ``every`` >= 1.
     """
     require(every >= 1, f"every: expected at least 1 scene between backgrounds, got {every}")
+    labels = masks or (None,)
+    point = Shot("psf", None, labels[0])
     shots = []
     for index, scene in enumerate(scenes):
         if index % every == 0:
             if masks:
                 shots.append(Shot("dark", None, None))
-            shots += [Shot("background", None, mask) for mask in masks or (None,)]
-        shots.append(Shot("scene", scene, masks[index % len(masks)] if masks else None))
-    return shots
+            shots += [*(Shot("background", None, mask) for mask in labels), point]
+        shots.append(Shot("scene", scene, labels[index % len(labels)]))
+    return [*shots, point]
 
 
 def list_scenes(folder: str | Path) -> list[str]:

@@ -1,21 +1,23 @@
 """The record folder, the only contract between the Pi and the workstation.
 
-    manifest.json                 {"schema": 1, "created": ..., "camera": {...}, "plan": {...}}
-    000000.png  000000.json       16-bit raw counts, and what the frame reported
+    manifest.json                 {"schema": 1, "camera": {...}, "display": [H, W], "masks": [...], "plan": {...}, ...}
+    000000.png  000000.json       16-bit raw counts; what the frame reported and what was shown
     quarantine/                   records that were found damaged, kept for inspection
+    report.json                   what `report` makes of all this
 """
 
 import hashlib
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lensless_capture.cameras.base import CameraInfo, Frame
+from lensless_capture.cameras.base import CameraInfo, Frame, Reported
 from lensless_capture.errors import InputError, require
 from lensless_capture.files import write_whole
-from lensless_capture.png import encode
+from lensless_capture.png import encode, read_raw
 
 SCHEMA = 1
 KINDS = ("scene", "background", "dark", "psf", "frame")
@@ -31,14 +33,24 @@ class RecordFolder:
         self.folder, self.damaged = folder, []
 
     @classmethod
-    def open(cls, folder: str | Path, camera: CameraInfo, plan: dict[str, Any]) -> "RecordFolder":
-        """Start a folder, or go on with one of the same camera and ``plan`` (what is to be measured, as JSON).
+    def open(
+        cls,
+        folder: str | Path,
+        camera: CameraInfo,
+        plan: dict[str, Any],
+        *,
+        display: tuple[int, int] | None = None,
+        masks: list[dict[str, Any]] | None = None,
+    ) -> "RecordFolder":
+        """Start a folder, or go on with one of the same camera, display, masks and ``plan`` (what is to be measured).
 
-        Records whose frame is missing or not as long as it was written are quarantined.
-        Raises InputError, touching nothing, on another schema, camera or plan, or a folder of other things.
+        display: (H, W) of the monitor. masks: what each pattern of a changeable mask is, as JSON.
+        Records whose frame is missing or not as long as it was written are quarantined. Raises InputError, touching
+        nothing, on another schema, camera, display, masks or plan, or a folder of other things.
         """
         self = cls(Path(folder))
-        stated = {"schema": SCHEMA, "camera": _as_json(camera.to_json()), "plan": _as_json(plan)}
+        stated = {"schema": SCHEMA, "camera": camera.to_json(), "display": display, "masks": masks, "plan": plan}
+        stated = _as_json(stated)
         manifest = self.folder / "manifest.json"
         if manifest.exists():
             found = _read(manifest)
@@ -59,6 +71,11 @@ class RecordFolder:
             write_whole(manifest, _dump({**stated, "created": _now()}))
         return self
 
+    @property
+    def planned(self) -> int:
+        """How many records the manifest promises. Raises InputError on a folder without one."""
+        return _read(self.folder / "manifest.json")["plan"]["shots"]
+
     def numbers(self) -> list[int]:
         """Numbers of the complete records, in order."""
         return sorted(int(file.stem) for file in self.folder.glob("*.json") if file.stem.isdecimal())
@@ -77,11 +94,13 @@ class RecordFolder:
         scene: str | None = None,
         mask: int | None = None,
         verdict: str | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> None:
         """Write one record: first the frame, then its JSON, each whole or not at all.
 
         kind: scene, background, dark, psf or frame. scene: file name of the picture shown. mask: label of the pattern
-        shown, None for the only mask. verdict: on the light, in words. Raises OSError on a full disk.
+        shown, None for the only mask. verdict: on the light, in words. notes: what else the JSON is to say.
+        Raises OSError on a full disk.
         """
         require(kind in KINDS, f"kind: expected {', '.join(KINDS)}, got {kind!r}")
         content = encode(frame.pixels)
@@ -90,6 +109,7 @@ class RecordFolder:
             "scene": scene,
             "mask": mask,
             "verdict": verdict,
+            **(notes or {}),
             **frame.reported.to_json(),
             "time": _now(),
             "bytes": len(content),
@@ -97,6 +117,12 @@ class RecordFolder:
         }
         write_whole(self._file(number, "png"), content)
         write_whole(self._file(number, "json"), _dump(record))
+
+    def frame(self, number: int) -> Frame:
+        """The frame of one record. Raises InputError where it cannot be read."""
+        said = self.record(number)
+        reported = {field.name: said[field.name] for field in fields(Reported)}
+        return Frame(read_raw(self._file(number, "png")), Reported.from_json(reported))
 
     def record(self, number: int) -> dict[str, Any]:
         """What the JSON of one record says. Raises InputError where it cannot be read."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from lensless_capture.agent import PROTOCOL
 from lensless_capture.cameras.base import CameraInfo, Frame, Reported, Settings
 from lensless_capture.errors import LinkError, require
+from lensless_capture.mask import Mask
 from lensless_capture.rig import Rig
 from lensless_capture.screens.base import check_picture
 from lensless_capture.ssh import PATIENCE, SshAgent
@@ -70,12 +72,10 @@ class _Display(_Part):
         self.agent.ask({"do": "show"}, picture.tobytes())
 
 
-class _Mask:
-    def __init__(self, agent: SshAgent, count: int):
-        self.agent, self.labels = agent, range(count)
+class _Mask(Mask):
+    def __init__(self, agent: SshAgent, about: list[dict[str, Any]]):
+        super().__init__(about)
+        self.agent = agent
 
-    def show(self, label: int) -> None:
+    def _put(self, label: int | None) -> None:
         self.agent.ask({"do": "mask", "label": label})
-
-    def close(self) -> None:
-        self.agent.ask({"do": "close mask"})

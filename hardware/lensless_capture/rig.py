@@ -8,22 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lensless_capture.cameras.base import Camera
-from lensless_capture.cameras.folder import FolderCamera
-from lensless_capture.cameras.pi import PiCamera
-from lensless_capture.cameras.usb import UsbCamera
-from lensless_capture.cameras.virtual import VirtualCamera
 from lensless_capture.errors import InputError, require
-from lensless_capture.mask import Mask, ProgrammableMask, from_files, on_pixels, random_pattern
+from lensless_capture.mask import Mask
+from lensless_capture.parts import CAMERAS, FOLDERS, SCREENS, make, open_mask, virtual_camera
 from lensless_capture.screens.base import Screen
-from lensless_capture.screens.simulated import SimulatedScreen
-from lensless_capture.screens.st7735 import St7735Screen
-from lensless_capture.screens.window import WindowScreen
-
-CAMERAS = {"pi": PiCamera, "usb": UsbCamera, "folder": FolderCamera}
-SCREENS = {"window": WindowScreen, "st7735": St7735Screen, "simulated": SimulatedScreen}
 
 
 @dataclass
@@ -34,85 +23,67 @@ class Rig:
     display: Screen | None = None
     mask: Mask | None = None
 
+    def surroundings(self) -> dict[str, Any]:
+        """The display's (H, W), and what each of the mask's patterns is, as JSON."""
+        return {
+            "display": None if self.display is None else list(self.display.size),
+            "masks": None if self.mask is None else self.mask.about,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """The camera as it is set up, and :meth:`surroundings`."""
+        return {"camera": self.camera.info.to_json(), **self.surroundings()}
+
 
 def read_rig(name: str) -> dict[str, Any]:
     """The description of a rig: ``name`` of one that comes along ("pi", "virtual") or a TOML file.
 
-    Raises InputError where it is neither or cannot be read.
+    Folders in it are relative to the file's own. Raises InputError where it is neither or cannot be read.
     """
     entries = files("lensless_capture").joinpath("rigs").iterdir()
     shipped = {entry.name.removesuffix(".toml"): entry for entry in entries}
     file = shipped.get(name, Path(name).expanduser())
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        description = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"rig: {name!r} is no file and none of {', '.join(sorted(shipped))}") from None
     except ValueError as error:
         raise InputError(f"rig: {name} cannot be read as TOML ({error})") from error
+    for part in description.values():
+        if isinstance(part, dict):
+            beside = {key: str(file.parent / Path(part[key]).expanduser()) for key in FOLDERS if key in part}
+            part.update(beside)
+    return description
 
 
 def rig_opener(description: dict[str, Any]) -> Callable[[], AbstractContextManager[Rig]]:
     """A function that opens what ``description`` names, any number of times: `with opener() as rig`.
 
-    [camera] kind = "pi", "usb", "folder" or "virtual"; [display] kind = "window" or "simulated";
-    [mask] kind = "st7735", "window" or "simulated", with seeds and shape (random patterns) or folder (PNG files);
-    all else are the arguments of that class. Raises InputError on an unknown part, kind or argument.
+    [camera] kind = "pi", "usb", "folder" or "virtual"; [display] kind = "window" or "simulated"; [mask] kind =
+    "st7735", "window" or "simulated", with seeds and shape (random patterns) or folder (PNG files), or "wheel" with its
+    count; [bench], of a virtual camera, with psfs (a folder of NNN.npy) or size; all else are those classes' arguments.
+    Raises InputError on an unknown part, kind or argument.
     """
-    unknown = sorted(set(description) - {"camera", "display", "mask"})
-    require(not unknown, f"rig: expected camera, display, mask, got {', '.join(unknown)}")
+    known = ("camera", "display", "mask", "bench")
+    unknown = sorted(set(description) - set(known))
+    require(not unknown, f"rig: expected {', '.join(known)}, got {', '.join(unknown)}")
     require("camera" in description, "rig: expected a [camera]")
     return lambda: _open(**description)
 
 
 @contextmanager
 def _open(
-    camera: dict[str, Any], display: dict[str, Any] | None = None, mask: dict[str, Any] | None = None
+    camera: dict[str, Any],
+    display: dict[str, Any] | None = None,
+    mask: dict[str, Any] | None = None,
+    bench: dict[str, Any] | None = None,
 ) -> Iterator[Rig]:
     with ExitStack() as parts:
-        screen = None if display is None else parts.enter_context(_make("display", SCREENS, display))
-        lcd = None if mask is None else _open_mask(parts, **mask)
-        device = _virtual(camera, screen) if camera.get("kind") == "virtual" else _make("camera", CAMERAS, camera)
-        yield Rig(parts.enter_context(device), screen, lcd)
-
-
-def _open_mask(
-    parts: ExitStack,
-    *,
-    seeds: list[int] | None = None,
-    shape: list[int] | None = None,
-    folder: str | None = None,
-    **screen: Any,
-) -> ProgrammableMask:
-    require(
-        (seeds is None) == (shape is None) != (folder is None), "mask: expected seeds and shape (sub-pixels), or folder"
-    )
-    lcd = parts.enter_context(_make("mask", SCREENS, screen))
-    if folder is not None:
-        return ProgrammableMask(lcd, from_files(Path(folder).expanduser(), lcd.size))
-    return ProgrammableMask(lcd, [on_pixels(random_pattern(seed, tuple(shape)), lcd.size) for seed in seeds])
-
-
-def _make(part: str, kinds: dict[str, type], description: dict[str, Any]) -> Any:
-    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in description.items()}
-    kind = arguments.pop("kind", None)
-    require(kind in kinds, f"{part}: expected a kind of {', '.join(kinds)}, got {kind!r}")
-    try:
-        return kinds[kind](**arguments)
-    except TypeError as error:
-        raise InputError(f"{part}: {error}") from error
-
-
-def _virtual(camera: dict[str, Any], screen: Screen | None) -> VirtualCamera:
-    """A virtual camera that sees the simulated display, nearest pixel by pixel, and ambient light."""
-    arguments = {key: value for key, value in camera.items() if key != "kind"}
-    size = tuple(arguments.pop("size", (120, 160)))
-    ambient = arguments.pop("ambient", 0.02)
-    arguments["faults"] = {int(at): fault for at, fault in arguments.pop("faults", {}).items()}
-
-    def light() -> np.ndarray:
-        if not isinstance(screen, SimulatedScreen):
-            return np.full(size, 1.0 + ambient)
-        rows, columns = (np.arange(n) * m // n for n, m in zip(size, screen.size, strict=True))
-        return 10 * screen.shown.mean(axis=-1)[np.ix_(rows, columns)] / 255 + ambient
-
-    return _make("camera", {"virtual": VirtualCamera}, {"kind": "virtual", "light": light, **arguments})
+        screen = None if display is None else parts.enter_context(make("display", SCREENS, display))
+        changer = None if mask is None else open_mask(parts, mask)
+        if camera.get("kind") == "virtual":
+            device = virtual_camera(camera, bench or {}, screen=screen, mask=changer)
+        else:
+            require(bench is None, "bench: expected beside a camera of the kind virtual alone")
+            device = make("camera", CAMERAS, camera)
+        yield Rig(parts.enter_context(device), screen, changer)

@@ -38,14 +38,20 @@ def scenes(tmp_path):
 
 @pytest.fixture
 def virtual(tmp_path):
-    """virtual(camera=..., masks=...): file of a small virtual rig; ``camera`` are more lines of its [camera]."""
+    """virtual(camera, bench, masks=...): file of a small virtual rig that sees its display pixel by pixel, 10 full
+    scales a second where it is white; ``camera`` and ``bench`` are more lines of these sections."""
 
-    def write(camera="", *, masks=2, size=(24, 34)):
-        file = tmp_path / "rig.toml"
+    def write(camera="", bench="", *, masks=2, size=(24, 34)):
+        file, psfs = tmp_path / "rig.toml", tmp_path / "psfs"
+        psfs.mkdir(exist_ok=True)
+        sharp = np.zeros((1, *size), np.float32)
+        sharp[0, size[0] // 2, size[1] // 2] = 1
+        for label in range(masks):
+            np.save(psfs / f"{label:03d}.npy", sharp)
         file.write_text(
             f'[display]\nkind = "simulated"\nsize = [18, 24]\n'
             f'[mask]\nkind = "simulated"\nsize = [10, 8]\nseeds = {list(range(masks))}\nshape = [6, 5]\n'
-            f'[camera]\nkind = "virtual"\nsize = {list(size)}\n{camera}\n'
+            f'[bench]\npsfs = "psfs"\nwhite = [10, 10, 10]\n{bench}\n[camera]\nkind = "virtual"\n{camera}\n'
         )
         return file
 

@@ -11,8 +11,8 @@ from lensless_capture.cli import main
 
 @pytest.fixture
 def run(virtual, capsys):
-    def run(*words, camera="", code=0):
-        assert main([*map(str, words), "--rig", str(virtual(camera))]) == code
+    def run(*words, camera="", bench="", code=0):
+        assert main([*map(str, words), "--rig", str(virtual(camera, bench))]) == code
         return capsys.readouterr()
 
     return run
@@ -20,11 +20,12 @@ def run(virtual, capsys):
 
 def test_info_is_json(run):
     said = json.loads(run("info").out)
-    assert said["camera"]["size"] == [24, 34] and said["display"] == [18, 24] and said["masks"] == 2
+    assert said["camera"]["size"] == [24, 34] and said["display"] == [18, 24]
+    assert said["masks"] == [{"seed": seed, "shape": [6, 5]} for seed in (0, 1)]
 
 
 def test_capture_writes_one_record_of_the_mean(run, tmp_path):
-    said = run("capture", tmp_path / "out", "--frames", 3, "--exposure", 0.5, "--fixed", camera="ambient = 1.0").out
+    said = run("capture", tmp_path / "out", "--frames", 3, "--exposure", 0.5, "--fixed", bench="ambient = 0.1").out
     record = json.loads((tmp_path / "out" / "000000.json").read_text())
     assert "0.5 s, gain 1; light: fixed" in said
     assert (record["kind"], record["bits"], record["black_level"]) == ("frame", 16, 4096)
@@ -37,14 +38,14 @@ def test_capture_shows_a_pattern_or_a_picture_meanwhile(run, scenes, tmp_path):
     levels = {}
     for show in ("black", "checkerboard", str(scenes / "0.png")):
         out = tmp_path / f"out{len(levels)}"
-        run("capture", out, "--show", show, "--exposure", 0.05, "--fixed", camera="ambient = 0.0")
+        run("capture", out, "--show", show, "--exposure", 0.05, "--fixed")
         levels[show] = (np.asarray(Image.open(out / "000000.png")).astype(float).mean() - 256) / 3839
     # one square of the checkerboard covers this small display, as the white picture does
     assert list(levels.values()) == pytest.approx([0.0, 0.5, 0.5], abs=0.01)
 
 
 def test_dark_writes_the_mean_and_the_hot_pixels(run, tmp_path):
-    run("dark", tmp_path / "out", "--frames", 4, camera="ambient = 0.0")
+    run("dark", tmp_path / "out", "--frames", 4)
     assert len(list((tmp_path / "out").glob("0*.png"))) == 4
     assert np.asarray(Image.open(tmp_path / "out" / "dark.png")).mean() == pytest.approx(4096, abs=4)
     assert np.asarray(Image.open(tmp_path / "out" / "hot_pixels.png")).max() == 0
@@ -52,7 +53,7 @@ def test_dark_writes_the_mean_and_the_hot_pixels(run, tmp_path):
 
 def test_psf_writes_a_bracket_and_its_light(run, tmp_path):
     words = ("--fixed", "--exposure", 0.02, "--frames", 2, "--stops", -3, 0, 2, "--radius", 3)
-    run("psf", tmp_path / "out", *words, camera="ambient = 0.0")
+    run("psf", tmp_path / "out", *words)
     exposures = [json.loads(file.read_text())["exposure"] for file in sorted((tmp_path / "out").glob("0*.json"))]
     assert exposures == pytest.approx([0.0025, 0.02, 0.08])
     light = np.load(tmp_path / "out" / "psf.npy", allow_pickle=False)
@@ -60,14 +61,30 @@ def test_psf_writes_a_bracket_and_its_light(run, tmp_path):
     assert light.dtype == np.float32 and light[12, 17] == pytest.approx(10, rel=0.1) and abs(light[0, 0]) < 0.1
 
 
+def test_a_mask_is_put_there_by_its_label_and_closed_in_the_dark(run, tmp_path, virtual):
+    virtual()
+    np.save(tmp_path / "psfs" / "001.npy", np.eye(34, dtype=np.float32)[None, :24])
+    labels = {}
+    for words in (("psf",), ("psf", "--mask", 1), ("capture", "--mask", 1), ("dark",)):
+        out = tmp_path / f"out{len(labels)}"
+        assert main([*map(str, (words[0], out, *words[1:])), "--rig", str(tmp_path / "rig.toml"), "--frames", "1"]) == 0
+        labels[words] = json.loads((out / "000000.json").read_text())["mask"]
+    assert list(labels.values()) == [0, 1, 1, None]
+    sharp, spread = (np.load(tmp_path / f"out{place}" / "psf.npy") for place in (0, 1))
+    assert (sharp > 1).sum() < (spread > 0.1).sum()
+    assert "mask: expected a label from 0 to 1, got 2" in run("psf", tmp_path / "none", "--mask", 2, code=2).err
+
+
 def test_collect_and_then_nothing_is_left_to_do(run, scenes, tmp_path):
     where = ("--height", 0.5, "--shift", 4, -6, "--brightness", 0.5)
-    assert "13 records written" in run("collect", scenes, tmp_path / "out", "--every", 4, *where, "--fixed").out
-    frame = np.asarray(Image.open(tmp_path / "out" / "000003.png")).astype(float)
-    # the white picture fills 9 x 12 of the display's 18 x 24 pixels, here from row 8 and column 0
+    words = ("collect", scenes, tmp_path / "out", "--every", 4, *where)
+    assert "this run: 16 records written" in run(*words, "--fixed").out
+    frame = np.asarray(Image.open(tmp_path / "out" / "000004.png")).astype(float)
+    # the white picture fills 9 x 12 of the display's 18 x 24 pixels, here from row 8 and column 0: from 1.5 pixels
+    # above its centre to 7.5 below, which are 2 above and 10 below the sensor's, and from left of its edge
     rows, columns = np.nonzero(frame > 300)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (11, 22, 0, 16)
-    assert "0 records written" in run("collect", scenes, tmp_path / "out", "--every", 4).out
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 22, 0, 16)
+    assert "0 records written" in run(*words).out
 
 
 def test_preview_prints_histograms_and_where_the_page_is(run):

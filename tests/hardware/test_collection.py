@@ -11,11 +11,13 @@ from lensless_capture.cameras.base import Settings
 from lensless_capture.collect import Collection, collect
 from lensless_capture.errors import DeviceError, InputError
 from lensless_capture.exposure import AutoExposure
+from lensless_capture.records import RecordFolder
+from lensless_capture.report import in_words, summarise
 from lensless_capture.rig import read_rig, rig_opener
 
-# 7 scenes and 2 masks; before each four scenes a dark and two backgrounds.
-START = ["dark", "background", "background"]
-KINDS = [*START, *4 * ["scene"], *START, *3 * ["scene"]]
+# 7 scenes and 2 masks; before each four scenes a dark, two backgrounds and a point of light, which comes last too.
+START = ["dark", "background", "background", "psf"]
+KINDS = [*START, *4 * ["scene"], *START, *3 * ["scene"], "psf"]
 
 
 def gather(out, scenes, file, *, auto=None, exposure=0.05, pauses=(0.01,) * 3):
@@ -38,17 +40,18 @@ def check(out):
 
 
 def test_each_record_is_of_the_scene_that_it_names(scenes, virtual, tmp_path):
-    report = gather(tmp_path / "out", scenes, virtual("ambient = 0.5"))
+    report = gather(tmp_path / "out", scenes, virtual(bench="ambient = 0.05"))
     check(tmp_path / "out")
-    assert report.written == len(KINDS) and not report.rejected
+    assert report.written == len(KINDS) and not report.summary["rejected"]
     source = load_dataset(tmp_path / "out", "all").source
     for index in range(7):
-        level = (255 - 20 * index) / 255
+        level = (((255 - 20 * index) / 255 + 0.055) / 1.055) ** 2.4
         # the virtual camera sees 10 full scales a second of white for 0.05 s, and 0.5 of ambient light
         middle = source.light("measurement", index)[:, 8:16, 12:22]
         assert float(middle.mean()) == pytest.approx(0.05 * (10 * level + 0.5), abs=0.01)
         assert float(source.light("background", index).mean()) == pytest.approx(0.025, abs=0.003)
-    assert report.backgrounds == pytest.approx((0.025, 0.025), abs=0.003)
+    found = report.summary["background"]
+    assert found["first"] == pytest.approx(0.025, abs=0.003) and abs(found["change"]) < 0.003
 
 
 def test_every_fault_costs_a_frame_and_no_record(scenes, virtual, tmp_path):
@@ -56,15 +59,17 @@ def test_every_fault_costs_a_frame_and_no_record(scenes, virtual, tmp_path):
     report = gather(tmp_path / "out", scenes, file)
     check(tmp_path / "out")
     # each time it is opened again the virtual camera counts from 0: the drop at 4 happens until fewer are left
-    assert report.written == len(KINDS) and report.reopened >= 1 and report.rejected["stale"] >= 2
+    assert report.written == len(KINDS) and report.reopened >= 1
+    taken_again = sum((record["rejected"].get("stale", 0) for record in records(tmp_path / "out")), 0)
+    assert report.summary["rejected"] == {"stale": taken_again} and taken_again >= 2
 
 
 def test_a_saturated_frame_is_taken_again_at_the_right_exposure(scenes, virtual, tmp_path):
-    report = gather(tmp_path / "out", scenes, virtual('faults = {6 = "saturated"}'), auto=AutoExposure())
+    report = gather(tmp_path / "out", scenes, virtual('faults = {8 = "saturated"}'), auto=AutoExposure())
     check(tmp_path / "out")
-    assert report.rejected["exposure"] >= 2 and set(report.verdicts) == {"good"}
-    for record, source in zip(records(tmp_path / "out"), KINDS, strict=True):
-        assert record["verdict"] == ("good" if source == "scene" else None)
+    assert report.summary["rejected"]["exposure"] >= 2 and report.summary["light"] == {"good": 7}
+    for record, kind in zip(records(tmp_path / "out"), KINDS, strict=True):
+        assert record["verdict"] == ("good" if kind in ("scene", "psf") else None)
 
 
 def test_a_camera_that_stays_unplugged_ends_the_run_and_the_next_one_goes_on(scenes, virtual, tmp_path):
@@ -72,22 +77,25 @@ def test_a_camera_that_stays_unplugged_ends_the_run_and_the_next_one_goes_on(sce
     with pytest.raises(DeviceError, match="camera: unplugged"):
         gather(out, scenes, virtual("faults = {5 = 'unplugged'}"), pauses=())
     before = {file: file.read_bytes() for file in out.iterdir()}
-    assert len(records(out)) == 5
+    assert len(records(out)) == 4
     report = gather(out, scenes, virtual())
     check(out)
-    assert report.written == len(KINDS) - 5
+    assert report.written == len(KINDS) - 4
     assert {file: file.read_bytes() for file in before} == before
 
 
 def test_exposure_carries_over_from_the_last_record(scenes, virtual, tmp_path):
     out, auto = tmp_path / "out", AutoExposure(low=0.1)
     with pytest.raises(DeviceError):
-        gather(out, scenes, virtual("faults = {8 = 'unplugged'}"), auto=auto, exposure=1e-4, pauses=())
-    last = records(out)[-1]["exposure"]
-    assert last > 0.01
+        gather(out, scenes, virtual("faults = {12 = 'unplugged'}"), auto=auto, exposure=1e-4, pauses=())
+    *_, point, scene = before = records(out)
+    assert [point["kind"], scene["kind"]] == ["psf", "scene"] and scene["exposure"] > 0.01
     report = gather(out, scenes, virtual(), auto=auto, exposure=1e-4)
-    assert report.exposures == (last, last) and not report.rejected
     check(out)
+    exposures = {kind: {record["exposure"] for record in records(out) if record["kind"] == kind} for kind in KINDS}
+    assert exposures["scene"] == {scene["exposure"]} and exposures["psf"] == {point["exposure"]}
+    assert sum(record["rejected"].get("exposure", 0) for record in records(out)[len(before) :]) == 0
+    assert report.summary["exposures"] == [scene["exposure"]] * 2
 
 
 def test_a_truncated_record_is_put_aside_and_taken_again(scenes, virtual, tmp_path):
@@ -99,7 +107,8 @@ def test_a_truncated_record_is_put_aside_and_taken_again(scenes, virtual, tmp_pa
     check(out)
     assert (report.written, report.quarantined) == (1, 1)
     assert (out / "quarantine" / "000004.0.png").stat().st_size == 100
-    assert "1 records written, 1 damaged ones taken again" in str(report)
+    assert "this run: 1 records written, 1 damaged ones taken again" in str(report)
+    assert "records quarantined: 1" in str(report)
 
 
 def test_a_full_disk_stops_it_and_space_lets_it_go_on(scenes, virtual, tmp_path, monkeypatch):
@@ -125,23 +134,64 @@ def test_a_full_disk_stops_it_and_space_lets_it_go_on(scenes, virtual, tmp_path,
     check(out)
 
 
+def test_a_mask_that_moves_and_a_lamp_are_noticed_in_whichever_run(scenes, virtual, tmp_path, capsys):
+    out = tmp_path / "out"
+    with pytest.raises(DeviceError):
+        gather(out, scenes, virtual("faults = {6 = 'unplugged'}"), exposure=0.2, pauses=())
+    report = gather(tmp_path / "still", scenes, virtual(), exposure=0.2)
+    assert abs(report.summary["background"]["change"]) < 0.01 and report.summary["psf"]["correlation"] > 0.99
+    said = capsys.readouterr().err
+    assert "has moved" not in said and "has changed" not in said
+    bench = 'disturbances = {1 = "moved", 2 = "lamp"}\nmove = [4, -6, 0]\nlamp = 0.03'
+    report = gather(out, scenes, virtual(bench=bench), exposure=0.2)
+    check(out)
+    said = capsys.readouterr().err
+    assert "record 000011: the PSF has moved by +3.9, -5.9 pixels (down, right); measure it again" in said
+    assert "the light around has changed by +6.0% of full scale" in said
+    assert report.summary["psf"]["shift"] == pytest.approx([4, -6], abs=0.2)
+    # 10 full scales a second of white, a lamp of 0.03, 0.2 s
+    assert report.summary["background"]["change"] == pytest.approx(0.06, abs=0.005)
+    assert json.loads((out / "report.json").read_text())["summary"] == report.summary
+    assert report.summary == summarise(RecordFolder(out)) and "PSF moved by +3.90, -5.92" in in_words(report.summary)
+
+
+def test_a_record_names_what_was_shown(scenes, virtual, tmp_path):
+    gather(tmp_path / "out", scenes, virtual())
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["masks"] == [{"seed": 0, "shape": [6, 5]}, {"seed": 1, "shape": [6, 5]}]
+    assert manifest["display"] == [18, 24]
+    assert {"every": 4, "height": 1.0, "shift": [0, 0], "brightness": 1.0}.items() <= manifest["plan"].items()
+    for record in records(tmp_path / "out"):
+        picture = None if record["scene"] is None else (scenes / record["scene"]).read_bytes()
+        assert record["scene_sha256"] == (None if picture is None else hashlib.sha256(picture).hexdigest())
+        assert {"bits", "bayer", "black_level", "exposure", "gain", "colour_gains", "temperature"} <= set(record)
+
+
 def test_a_rig_without_a_display_and_another_plan_are_refused(scenes, virtual, tmp_path):
     out, bare = tmp_path / "out", tmp_path / "bare.toml"
     bare.write_text('[camera]\nkind = "virtual"\n')
     with pytest.raises(InputError, match="display: this rig has none"):
         gather(out, scenes, bare)
     gather(out, scenes, virtual())
-    with pytest.raises(InputError, match="expected plan"):
+    with pytest.raises(InputError, match=r"expected masks \[.*'seed': 2"):
         gather(out, scenes, virtual(masks=3))
+    (scenes / "6.png").unlink()
+    with pytest.raises(InputError, match="expected plan"):
+        gather(out, scenes, virtual())
 
 
 def test_rigs_are_checked_word_by_word(tmp_path):
     cases = {
-        '[camera]\nkind = "analogue"': "camera: expected a kind of pi, usb, folder, got 'analogue'",
+        '[camera]\nkind = "analogue"': "camera: expected a kind of pi, usb, folder, virtual, got 'analogue'",
         '[camera]\nkind = "virtual"\nsped = 3': "camera: .*unexpected keyword argument 'sped'",
-        '[lens]\nkind = "glass"': "rig: expected camera, display, mask, got lens",
+        '[lens]\nkind = "glass"': "rig: expected camera, display, mask, bench, got lens",
         '[display]\nkind = "simulated"\nsize = [3, 4]': r"rig: expected a \[camera\]",
         '[camera]\nkind = "virtual"\n[mask]\nkind = "simulated"\nsize = [3, 4]\nseeds = [1]': "mask: expected seeds",
+        '[camera]\nkind = "virtual"\n[mask]\nkind = "wheel"\nsize = [3, 4]': "mask: expected a wheel's count alone",
+        '[camera]\nkind = "pi"\n[bench]\nambient = 1': "bench: expected beside a camera of the kind virtual alone",
+        '[camera]\nkind = "virtual"\n[bench]\nsize = [3, 4]\npsfs = "x"': "bench: expected psfs, .* got both",
+        '[camera]\nkind = "virtual"\n[bench]\npsfs = "x"': "psfs: .*/x/000.npy: no such file",
+        '[camera]\nkind = "virtual"\nfaults = {first = "stale"}': "faults: expected numbers of frames",
         "[camera": "cannot be read as TOML",
     }
     file = tmp_path / "rig.toml"

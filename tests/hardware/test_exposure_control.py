@@ -36,7 +36,7 @@ def test_exposure_goes_first_and_gain_takes_over_at_the_longest(frame):
 
 @pytest.mark.parametrize("light", [0.2, 3.0, 900.0])
 def test_it_arrives_from_far_away_and_then_stays(light):
-    camera, auto = VirtualCamera(lambda: np.full((31, 47), light)), AutoExposure()
+    camera, auto = VirtualCamera(lambda index: np.full((31, 47), light)), AutoExposure()
     settings, asked = Settings(0.05), []
     for _ in range(8):
         settings = auto.next(camera.capture(settings), settings, camera.info)

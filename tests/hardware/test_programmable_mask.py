@@ -5,7 +5,7 @@ from PIL import Image
 
 from lensless.physics.lcd import random_pattern as simulated_pattern
 from lensless_capture.errors import InputError
-from lensless_capture.mask import ProgrammableMask, from_files, on_pixels, random_pattern
+from lensless_capture.mask import from_files, from_seeds, on_pixels, random_pattern
 from lensless_capture.screens.simulated import SimulatedScreen
 
 
@@ -26,26 +26,29 @@ def test_sub_pixels_lie_on_the_colours_of_the_pixels_in_the_middle():
 
 def test_labels_choose_the_pattern_and_closing_is_dark():
     screen = SimulatedScreen((4, 8))
-    patterns = [on_pixels(random_pattern(seed, (6, 5)), screen.size) for seed in (3, 4)]
-    mask = ProgrammableMask(screen, patterns)
-    for label in mask.labels:
+    mask = from_seeds(screen, (3, 4), (6, 5))
+    assert mask.shown is None and mask.about == [{"seed": 3, "shape": [6, 5]}, {"seed": 4, "shape": [6, 5]}]
+    for label, seed in zip(mask.labels, (3, 4), strict=True):
         mask.show(label)
-        np.testing.assert_array_equal(screen.shown, patterns[label])
+        np.testing.assert_array_equal(screen.shown, on_pixels(random_pattern(seed, (6, 5)), screen.size))
+        assert mask.shown == label
     mask.close()
-    assert screen.shown.max() == 0
+    assert screen.shown.max() == 0 and mask.shown is None
     with pytest.raises(InputError, match="mask: expected a label from 0 to 1, got 2"):
         mask.show(2)
 
 
 def test_patterns_come_from_files_of_the_lcds_size(tmp_path):
     with pytest.raises(InputError, match="holds no PNG"):
-        from_files(tmp_path, (4, 8))
+        from_files(SimulatedScreen((4, 8)), tmp_path)
     pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 8, 3), dtype=np.uint8)
     for name, picture in zip("ba", pictures, strict=True):
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
-    np.testing.assert_array_equal(from_files(tmp_path, (4, 8)), pictures[::-1])
+    mask = from_files(SimulatedScreen((4, 8)), tmp_path)
+    np.testing.assert_array_equal(mask.patterns, pictures[::-1])
+    assert [entry["file"] for entry in mask.about] == ["a.png", "b.png"]
     with pytest.raises(InputError, match=r"a.png: expected the LCD's \(8, 4\) pixels, got \(4, 8\)"):
-        from_files(tmp_path, (8, 4))
+        from_files(SimulatedScreen((8, 4)), tmp_path)
 
 
 def test_patterns_that_do_not_fit_are_refused():

@@ -31,7 +31,7 @@ def records(tmp_path, frame, counts):
     """Background, scene, scene, and a gap where the fourth belongs."""
     folder = RecordFolder.open(tmp_path / "records", INFO, PLAN)
     folder.write(0, frame(np.full((6, 10), 300)), kind="background", mask=1)
-    folder.write(1, frame(counts), kind="scene", scene="a.png", mask=1, verdict="good")
+    folder.write(1, frame(counts), kind="scene", scene="a.png", mask=1, verdict="good", notes={"rejected": {}})
     folder.write(2, frame(counts // 2 + 128), kind="scene", scene="b.png", mask=1)
     return folder
 
@@ -48,11 +48,14 @@ def test_the_workstation_reads_what_was_written(records, counts):
     torch.testing.assert_close(background, torch.full_like(background, 44 / 3839))
 
 
-def test_the_digest_is_the_files_and_the_file_is_16_bits(records, counts):
+def test_the_digest_is_the_files_and_the_file_is_16_bits(records, counts, frame):
     file, record = records.folder / "000001.png", records.record(1)
     assert hashlib.sha256(file.read_bytes()).hexdigest() == record["sha256"]
     assert load_dataset(records.folder, "all").source.digests["000001.png"] == record["sha256"]
     np.testing.assert_array_equal(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), counts)
+    again = records.frame(1)
+    np.testing.assert_array_equal(again.pixels, counts)
+    assert again.reported == frame(counts).reported
     assert {"kind": "scene", "scene": "a.png", "mask": 1, "verdict": "good"}.items() <= record.items()
     assert (record["exposure"], record["bits"], record["black_level"], record["bayer"]) == (0.01, 12, 256, "RGGB")
 
@@ -88,6 +91,8 @@ def test_other_folders_are_refused_and_left_alone(records, tmp_path):
     before = {file: file.read_bytes() for file in records.folder.iterdir() if file != manifest}
     with pytest.raises(InputError, match=r"manifest.json: expected plan .*name another folder"):
         RecordFolder.open(records.folder, INFO, describe([Shot("frame", None, None)]))
+    with pytest.raises(InputError, match=r"manifest.json: expected masks \[\{'seed': 1\}\], got None"):
+        RecordFolder.open(records.folder, INFO, PLAN, masks=[{"seed": 1}])
     content = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(content | {"schema": 2}))
     (records.folder / "000001.png").write_bytes(b"")
@@ -118,13 +123,16 @@ def test_a_disk_that_is_full_in_mid_file_leaves_earlier_records_whole(records, f
     assert records.numbers() == [0, 1, 2, 3]
 
 
-def test_the_plan_cycles_masks_and_puts_backgrounds_before_their_scenes():
+def test_the_plan_cycles_masks_with_backgrounds_before_their_scenes_and_points_of_light():
     dark, one, two = Shot("dark", None, None), Shot("background", None, 0), Shot("background", None, 1)
+    point = Shot("psf", None, 0)
     assert plan(["a", "b", "c"], masks=[0, 1], every=2) == [
-        *(dark, one, two, Shot("scene", "a", 0), Shot("scene", "b", 1)),
-        *(dark, one, two, Shot("scene", "c", 0)),
+        *(dark, one, two, point, Shot("scene", "a", 0), Shot("scene", "b", 1)),
+        *(dark, one, two, point, Shot("scene", "c", 0)),
+        point,
     ]
-    assert plan(["a", "b"], every=9) == [Shot("background", None, None), *(Shot("scene", s, None) for s in "ab")]
+    point = Shot("psf", None, None)
+    assert plan(["a"], every=9) == [Shot("background", None, None), point, Shot("scene", "a", None), point]
     with pytest.raises(InputError, match="every: expected at least 1"):
         plan(["a"], every=0)
 

@@ -132,6 +132,7 @@ def test_a_remote_rig_is_the_rig_over_there(server, virtual):
             rig.mask.close()
         frames = [rig.camera.capture(Settings(0.1, 2.0, (1.5, 2.0))) for rig in (far, near)]
         np.testing.assert_array_equal(frames[0].pixels, frames[1].pixels)
+        assert far.describe() == near.describe()
         assert frames[0].reported.colour_gains == (1.5, 2.0)
         with pytest.raises(InputError, match="mask: expected a label from 0 to 1, got 2"):
             far.mask.show(2)
@@ -181,8 +182,8 @@ def complete(out, count):
     return noted == found and sorted(found) == [f"{number:06d}" for number in range(count)]
 
 
-# 7 scenes, 2 masks, backgrounds and a dark before each four scenes: 2 x 3 + 7
-SHOTS = 13
+# 7 scenes, 2 masks; a dark, backgrounds and a point before each four scenes and a point at the end: 2 x 4 + 7 + 1
+SHOTS = 16
 
 
 def test_a_cable_pulled_in_mid_frame_loses_and_doubles_nothing(server, virtual, scenes, tmp_path):

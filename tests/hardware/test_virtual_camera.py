@@ -7,7 +7,7 @@ from lensless_capture.errors import DeviceError, InputError
 
 
 def flat(level, size=(61, 83)):
-    return lambda: np.full(size, level)
+    return lambda index: np.full(size, level)
 
 
 def test_counts_follow_light_exposure_and_gain_above_the_black_level():

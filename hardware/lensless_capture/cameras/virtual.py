@@ -1,4 +1,4 @@
-"""A camera without hardware: noise, exposure, saturation and a Bayer sensor's counts, with faults on demand."""
+"""A sensor without hardware: noise, exposure, saturation, a Bayer mosaic and counts, with faults on demand."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,15 +17,16 @@ class VirtualCamera:
     counts = round(clip(black_level + (2^bits - 1 - black_level) * light * exposure * gain + noise, 0, 2^bits - 1)),
     noise normal, its variance read_noise^2 plus the signal divided by the full well's electrons for each count.
 
-    light: called at each frame, gives what falls on the sensor as (H, W), in full scales a second at gain 1; it decides
-    the size. read_noise: counts. full_well: electrons at full scale and gain 1.
+    light: from a frame's number to what falls on the sensor, in full scales a second at gain 1, as (H, W) or as
+    (3, H, W), of which each pixel sees the colour that ``bayer`` says, or their mean; its size is the frame's.
+    read_noise: counts. full_well: electrons at full scale and gain 1.
     faults: what happens at the n-th call of capture, counted from 0: "dropped" (no frame comes), "stale" (the frame
     before), "saturated", "unplugged" (no frame from then on). Raises InputError on another fault.
     """
 
     def __init__(
         self,
-        light: Callable[[], np.ndarray],
+        light: Callable[[int], np.ndarray],
         *,
         seed: int = 0,
         bits: int = 12,
@@ -43,7 +44,7 @@ class VirtualCamera:
         self.read_noise, self.full_well = read_noise, full_well
         self.info = CameraInfo(
             model="virtual",
-            size=np.shape(light()),
+            size=np.shape(light(0))[-2:],
             bits=bits,
             bayer=bayer,
             exposure_range=(1e-5, 10.0),
@@ -73,7 +74,8 @@ class VirtualCamera:
     def _expose(self, index: int, settings: Settings, *, flood: bool) -> Frame:
         full_scale = 2**self.info.bits - 1
         span = full_scale - self.black_level
-        signal = span * np.asarray(self.light(), np.float64) * settings.exposure * settings.gain
+        light = mosaic(np.asarray(self.light(index), np.float64), self.info.bayer)
+        signal = span * light * settings.exposure * settings.gain
         if flood:
             signal = np.full_like(signal, 2.0 * span)
         counts_per_electron = span * settings.gain / self.full_well
@@ -91,3 +93,16 @@ class VirtualCamera:
             temperature=25.0,
         )
         return Frame(counts, reported)
+
+
+def mosaic(light: np.ndarray, bayer: str | None) -> np.ndarray:
+    """What pixels see, (H, W), of light (3, H, W) in red, green and blue; of light (H, W), all of it."""
+    if light.ndim == 2:
+        return light
+    if bayer is None:
+        return light.mean(0)
+    seen = np.empty(light.shape[1:])
+    for place, colour in enumerate(bayer):
+        row, column = divmod(place, 2)
+        seen[row::2, column::2] = light["RGB".index(colour), row::2, column::2]
+    return seen
