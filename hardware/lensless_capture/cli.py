@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     rig.add_argument("--agent", nargs="+", default=AGENT, help="command that starts the agent on the host")
 
     pattern = argparse.ArgumentParser(add_help=False)
-    pattern.add_argument("--mask", type=int, help="label of a changeable mask's pattern; default the first")
+    pattern.add_argument("--mask", type=int, help="label of a mask's pattern; default the first, for psf all")
 
     light = argparse.ArgumentParser(add_help=False)
     light.add_argument("--exposure", type=float, default=0.01, help="seconds; where auto-exposure starts")

@@ -1,12 +1,14 @@
 """What the commands do once their words are understood: each takes an open rig."""
 
 import io
+import itertools
 import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,13 +34,12 @@ def info(rig: Rig) -> None:
     print(json.dumps(rig.describe(), indent=1))
 
 
-def put(rig: Rig, mask: int | None) -> int | None:
-    """Put pattern ``mask`` before the sensor, by default the first; returns its label, None where there is one mask."""
+def chosen(rig: Rig, mask: int | None) -> list[int | None]:
+    """Labels of the masks that are meant by ``mask``: that one, by default all; [None] where there is one mask only."""
     require(mask is None or rig.mask is not None, f"mask: this rig has one mask and no label {mask}; add [mask]")
     if rig.mask is None:
-        return None
-    rig.mask.show(mask or 0)
-    return mask or 0
+        return [None]
+    return list(rig.mask.labels) if mask is None else [mask]
 
 
 def preview(rig: Rig, settings: Settings, auto: AutoExposure | None, *, port: int, count: int | None) -> None:
@@ -81,15 +82,18 @@ def capture(
 ) -> None:
     """One record, the average of ``frames`` frames, in a new folder, while the display shows ``show``:
     black, point, checkerboard or a picture file. mask: label of the pattern, by default the first."""
-    label = put(rig, mask)
+    label = chosen(rig, mask)[0]
+    if label is not None:
+        rig.mask.show(label)
     if show is not None:
         require(rig.display is not None, "show: this rig has no display; add [display] to its file")
         size = rig.display.size
         rig.display.show(PATTERNS[show](size) if show in PATTERNS else place(read_picture(Path(show)), size))
+    records = _new(rig, out, describe([Shot("frame", show, label)]))
     settings, verdict = metered(rig.camera, settings, auto)
     taken = [rig.camera.capture(settings) for _ in range(frames)]
     frame = taken[0] if frames == 1 else average(taken)
-    _record(rig, out, Shot("frame", show, label), [frame], verdict)
+    records.write(0, frame, kind="frame", scene=show, mask=label, verdict=verdict, notes={"frames": frames})
     print(f"{out}: {settings.exposure:g} s, gain {settings.gain:g}; light: {verdict}")
 
 
@@ -99,10 +103,12 @@ def dark(rig: Rig, out: Path, settings: Settings, *, frames: int) -> None:
         rig.mask.close()
     if rig.display is not None:
         rig.display.show(black(rig.display.size))
-    taken = [rig.camera.capture(settings) for _ in range(frames)]
-    mean = average(taken)
-    _record(rig, out, Shot("dark", None, None), taken, "dark")
-    write_whole(out / "dark.png", encode(mean.pixels))
+    records = _new(rig, out, describe([Shot("dark", None, None)] * frames))
+    taken = []
+    for number in range(frames):
+        taken.append(rig.camera.capture(settings))
+        records.write(number, taken[-1], kind="dark")
+    write_whole(out / "dark.png", encode(average(taken).pixels))
     hot = hot_pixels(taken)
     write_whole(out / "hot_pixels.png", encode(hot * np.uint8(255)))
     print(f"{out}: {frames} darks of {settings.exposure:g} s, {int(hot.sum())} hot pixels")
@@ -119,30 +125,41 @@ def psf(
     radius: int,
     mask: int | None,
 ) -> None:
-    """Records of a point source, a bracket of averages ``stops`` (factors of two) about the metered exposure,
-    and their merged light `psf.npy`, float32. mask: label of the pattern, by default the first."""
-    label = put(rig, mask)
+    """Records of a point source through each mask or one, a bracket of averages ``stops`` (factors of two) about the
+    metered exposure, and their merged light `psf.npy`, float32, or `psf_NNN.npy` of several masks."""
+    labels = chosen(rig, mask)
+    records = _new(rig, out, {"shots": len(labels) * len(stops), "stops": list(stops), "radius": radius})
     if rig.display is not None:
         rig.display.show(point(rig.display.size, radius=radius))
-    settings, verdict = metered(rig.camera, settings, auto)
-    low, high = rig.camera.info.exposure_range
+    numbers = itertools.count()
+    for label in labels:
+        if label is not None:
+            rig.mask.show(label)
+        settings, verdict = metered(rig.camera, settings, auto)
+        bracket = _bracket(rig.camera, settings, frames, stops)
+        for frame in bracket:
+            records.write(
+                next(numbers), frame, kind="psf", mask=label, verdict=verdict, notes={"frames": frames}
+            )
+        buffer = io.BytesIO()
+        np.save(buffer, hdr(bracket), allow_pickle=False)
+        write_whole(out / ("psf.npy" if len(labels) == 1 else f"psf_{label:03d}.npy"), buffer.getvalue())
+        named = "" if label is None else f", mask {label}"
+        print(f"{out}{named}: {len(bracket)} exposures about {settings.exposure:g} s; light: {verdict}")
+
+
+def _bracket(camera: Camera, settings: Settings, frames: int, stops: Sequence[float]) -> list[Frame]:
+    """The mean of ``frames`` frames at each of the exposures that the camera can do."""
+    low, high = camera.info.exposure_range
     exposures = [settings.exposure * 2.0**stop for stop in stops]
-    bracket = []
-    for exposure in (exposure for exposure in exposures if low <= exposure <= high):
-        step = replace(settings, exposure=exposure)
-        bracket.append(average([rig.camera.capture(step) for _ in range(frames)]))
-    if not bracket:
+    steps = [replace(settings, exposure=exposure) for exposure in exposures if low <= exposure <= high]
+    if not steps:
         raise InputError(f"stops: none of {stops} about {settings.exposure:g} s is within {low:g} s to {high:g} s")
-    _record(rig, out, Shot("psf", None, label), bracket, verdict)
-    buffer = io.BytesIO()
-    np.save(buffer, hdr(bracket), allow_pickle=False)
-    write_whole(out / "psf.npy", buffer.getvalue())
-    print(f"{out}: {len(bracket)} exposures about {settings.exposure:g} s; light: {verdict}")
+    return [average([camera.capture(step) for _ in range(frames)]) for step in steps]
 
 
-def _record(rig: Rig, out: Path, shot: Shot, frames: Sequence[Frame], verdict: str) -> None:
-    records = RecordFolder.open(out, rig.camera.info, describe([shot] * len(frames)), **rig.surroundings())
-    if records.numbers():
-        raise InputError(f"{out}: holds records already; name another folder")
-    for number, frame in enumerate(frames):
-        records.write(number, frame, **vars(shot), verdict=verdict)
+def _new(rig: Rig, out: Path, told: dict[str, Any]) -> RecordFolder:
+    """The folder ``out`` for what the rig is to measure. Raises InputError where it holds records."""
+    records = RecordFolder.open(out, rig.camera.info, told, **rig.surroundings())
+    require(not records.numbers(), f"{out}: holds records already; name another folder")
+    return records

@@ -28,7 +28,7 @@ def test_capture_writes_one_record_of_the_mean(run, tmp_path):
     said = run("capture", tmp_path / "out", "--frames", 3, "--exposure", 0.5, "--fixed", bench="ambient = 0.1").out
     record = json.loads((tmp_path / "out" / "000000.json").read_text())
     assert "0.5 s, gain 1; light: fixed" in said
-    assert (record["kind"], record["bits"], record["black_level"]) == ("frame", 16, 4096)
+    assert (record["kind"], record["bits"], record["black_level"], record["frames"]) == ("frame", 16, 4096, 3)
     counts = np.asarray(Image.open(tmp_path / "out" / "000000.png")).astype(float)
     assert (counts.mean() - 4096) / (16 * 3839) == pytest.approx(0.5, abs=0.005)
     assert "holds records already" in run("capture", tmp_path / "out", "--frames", 3, "--fixed", code=2).err
@@ -52,7 +52,7 @@ def test_dark_writes_the_mean_and_the_hot_pixels(run, tmp_path):
 
 
 def test_psf_writes_a_bracket_and_its_light(run, tmp_path):
-    words = ("--fixed", "--exposure", 0.02, "--frames", 2, "--stops", -3, 0, 2, "--radius", 3)
+    words = ("--fixed", "--exposure", 0.02, "--frames", 2, "--stops", -3, 0, 2, "--radius", 3, "--mask", 0)
     run("psf", tmp_path / "out", *words)
     exposures = [json.loads(file.read_text())["exposure"] for file in sorted((tmp_path / "out").glob("0*.json"))]
     assert exposures == pytest.approx([0.0025, 0.02, 0.08])
@@ -64,14 +64,18 @@ def test_psf_writes_a_bracket_and_its_light(run, tmp_path):
 def test_a_mask_is_put_there_by_its_label_and_closed_in_the_dark(run, tmp_path, virtual):
     virtual()
     np.save(tmp_path / "psfs" / "001.npy", np.eye(34, dtype=np.float32)[None, :24])
-    labels = {}
-    for words in (("psf",), ("psf", "--mask", 1), ("capture", "--mask", 1), ("dark",)):
-        out = tmp_path / f"out{len(labels)}"
-        assert main([*map(str, (words[0], out, *words[1:])), "--rig", str(tmp_path / "rig.toml"), "--frames", "1"]) == 0
-        labels[words] = json.loads((out / "000000.json").read_text())["mask"]
-    assert list(labels.values()) == [0, 1, 1, None]
-    sharp, spread = (np.load(tmp_path / f"out{place}" / "psf.npy") for place in (0, 1))
-    assert (sharp > 1).sum() < (spread > 0.1).sum()
+    found = []
+    for words in (("psf", "--mask", 1), ("capture", "--mask", 1), ("capture",), ("dark",), ("psf",)):
+        out = tmp_path / f"out{len(found)}"
+        words = [*map(str, (words[0], out, *words[1:])), "--rig", str(tmp_path / "rig.toml"), "--frames", "1"]
+        assert main(words) == 0
+        found.append([json.loads(file.read_text())["mask"] for file in sorted(out.glob("0*.json"))])
+    assert found[:4] == [[1] * 5, [1], [0], [None]]
+    # all masks in one folder, each with its own bracket
+    assert found[4] == [0] * 5 + [1] * 5
+    sharp, spread = (np.load(tmp_path / "out4" / f"psf_{mask:03d}.npy") for mask in (0, 1))
+    assert sharp.max() > 5 * spread.max() > 1
+    np.testing.assert_allclose(np.load(tmp_path / "out0" / "psf.npy"), spread, atol=0.1)
     assert "mask: expected a label from 0 to 1, got 2" in run("psf", tmp_path / "none", "--mask", 2, code=2).err
 
 
