@@ -44,8 +44,8 @@ def virtual(tmp_path):
     def write(camera="", bench="", *, masks=2, size=(24, 34)):
         file, psfs = tmp_path / "rig.toml", tmp_path / "psfs"
         psfs.mkdir(exist_ok=True)
-        sharp = np.zeros((1, *size), np.float32)
-        sharp[0, size[0] // 2, size[1] // 2] = 1
+        sharp = np.zeros(size, np.float32)
+        sharp[size[0] // 2, size[1] // 2] = 1
         for label in range(masks):
             np.save(psfs / f"{label:03d}.npy", sharp)
         file.write_text(

@@ -153,6 +153,9 @@ def test_what_is_wrong_with_a_bench_is_said(tmp_path):
         Bench(lambda label: np.zeros((1, *SIZE)))(0)
     with pytest.raises(InputError, match=r"psfs: .*001.npy: no such file; expected the PSF of every mask"):
         stored_psfs(tmp_path)(1)
+    np.save(tmp_path / "000.npy", np.zeros((3, *SIZE)))
+    with pytest.raises(InputError, match=r"psfs: expected \(h, w\) or .* in .*000.npy, got \(3, 13, 18\)"):
+        stored_psfs(tmp_path)(0)
     (tmp_path / "000.npy").write_bytes(b"no array")
     with pytest.raises(InputError, match=r"psfs: .*000.npy cannot be read as NPY"):
         stored_psfs(tmp_path)(0)

@@ -63,7 +63,7 @@ def test_psf_writes_a_bracket_and_its_light(run, tmp_path):
 
 def test_a_mask_is_put_there_by_its_label_and_closed_in_the_dark(run, tmp_path, virtual):
     virtual()
-    np.save(tmp_path / "psfs" / "001.npy", np.eye(34, dtype=np.float32)[None, :24])
+    np.save(tmp_path / "psfs" / "001.npy", np.eye(34, dtype=np.float32)[:24])
     found = []
     for words in (("psf", "--mask", 1), ("capture", "--mask", 1), ("capture",), ("dark",), ("psf",)):
         out = tmp_path / f"out{len(found)}"

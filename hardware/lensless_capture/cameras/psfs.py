@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lensless_capture.errors import InputError
+from lensless_capture.errors import InputError, require
 
 # Of the diffuser, in heights of the frame: its aperture, and the root mean square shift of a ray; bumps across it.
 APERTURE, SHIFT, BUMPS = 0.5, 0.016, 5.0
@@ -14,16 +14,22 @@ RAYS, DISPERSION = 4, (0.99, 1.0, 1.012)
 
 
 def stored_psfs(folder: Path) -> Callable[[int], np.ndarray]:
-    """From a mask's label to the PSF in NNN.npy of ``folder``. Raises InputError where it is missing or damaged."""
+    """From a mask's label to the PSF (C, h, w) in NNN.npy of ``folder``, which is stored as (h, w) or (h, w, C), as
+    `lensless` writes it. Raises InputError where it is missing or damaged."""
 
     def read(label: int) -> np.ndarray:
         file = folder / f"{label:03d}.npy"
         try:
-            return np.load(file, allow_pickle=False)
+            stored = np.load(file, allow_pickle=False)
         except FileNotFoundError:
             raise InputError(f"psfs: {file}: no such file; expected the PSF of every mask, from 000.npy on") from None
         except ValueError as error:
             raise InputError(f"psfs: {file} cannot be read as NPY ({error})") from error
+        require(
+            stored.ndim == 2 or (stored.ndim == 3 and stored.shape[2] in (1, 3)),
+            f"psfs: expected (h, w) or (h, w, 1 or 3) in {file}, got {stored.shape}",
+        )
+        return np.atleast_3d(stored).transpose(2, 0, 1)
 
     return read
 
