@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lensless.errors import require
@@ -85,3 +86,12 @@ def gray_cells(mosaic: Tensor, bayer: str | None) -> tuple[Tensor, int]:
     height, width = (side // 2 for side in mosaic.shape)
     cells = [mosaic[rows, columns][:height, :width] for rows, columns in sites(mosaic.shape, bayer)]
     return torch.stack(cells).mean(0), 2
+
+
+def around(mosaic: Tensor, bayer: str | None) -> list[Tensor]:
+    """Eight views (H, W): the nearest pixels of the same colour in every direction, mirrored at the border."""
+    step = 1 if bayer is None else 2
+    height, width = mosaic.shape
+    padded = F.pad(mosaic[None, None], (step,) * 4, mode="reflect")[0, 0]
+    corners = [(y, x) for y in (0, step, 2 * step) for x in (0, step, 2 * step) if (y, x) != (step, step)]
+    return [padded[y : y + height, x : x + width] for y, x in corners]

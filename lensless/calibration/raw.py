@@ -5,8 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lensless.errors import InputError
-from lensless.physics.cfa import bayer_mask
+from lensless.errors import InputError, check_name
+from lensless.physics.cfa import bayer_mask, bayer_sites
+
+COLOURS = ("demosaic", "cells")
 
 _GREEN = [[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]]
 _RED_BLUE = [[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]]
@@ -29,6 +31,22 @@ def demosaic(mosaic: Tensor, pattern: str) -> Tensor:
     kernels = mosaic.new_tensor([_RED_BLUE, _GREEN, _RED_BLUE]).unsqueeze(1)
     padded = F.pad(planes.reshape(-1, *planes.shape[-3:]), (1, 1, 1, 1), mode="reflect")
     return F.conv2d(padded, kernels, groups=3).reshape(planes.shape)
+
+
+def to_colours(mosaic: Tensor, bayer: str | None, colour: str) -> Tensor:
+    """(C, H, W) of a mosaic (H, W): RGB by bilinear interpolation ("demosaic"), RGB of half the size with a pixel for
+    each Bayer cell, its two greens averaged ("cells"), or one channel where the sensor is monochrome."""
+    check_name("colour", colour, list(COLOURS))
+    if bayer is None:
+        return mosaic[None]
+    if colour == "demosaic":
+        return demosaic(mosaic, bayer)
+    height, width = (side // 2 for side in mosaic.shape)
+    cells = mosaic.new_zeros(3, height, width)
+    for row, column, channel in bayer_sites(bayer):
+        share = 0.5 if channel == 1 else 1.0
+        cells[channel] += share * mosaic[row::2, column::2][:height, :width]
+    return cells
 
 
 def to_channels_first(array: np.ndarray | Tensor) -> Tensor:

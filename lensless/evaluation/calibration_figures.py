@@ -1,0 +1,38 @@
+"""Figures of calibrations: one page for what each action of `lensless calibrate` found."""
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lensless.evaluation.figures import as_picture, white_level
+from lensless.images.gamma import linear_to_srgb
+
+# Decades below the peak that a logarithmic picture shows.
+DECADES = 4
+COLOURS = {1: ["black"], 3: ["tab:red", "tab:green", "tab:blue"]}
+
+
+def psf_figure(psf: Tensor, correlation: Tensor, title: str) -> Figure:
+    """A PSF (C, H, W): its picture, the logarithm of its light, its autocorrelation and a section through it."""
+    figure = Figure(figsize=(15, 4.4), layout="constrained")
+    picture_axis, log_axis, correlation_axis, section_axis = figure.subplots(1, 4)
+    picture = as_picture(psf)
+    shown = linear_to_srgb((picture / white_level(picture)).clamp(0, 1))
+    picture_axis.imshow(shown.movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)
+    picture_axis.set_title("PSF", fontsize=10)
+    gray = psf.mean(0)
+    decades = torch.log10((gray / gray.max()).clamp_min(10.0**-DECADES))
+    shown = log_axis.imshow(decades.numpy(), cmap="magma", vmin=-DECADES, vmax=0)
+    figure.colorbar(shown, ax=log_axis, shrink=0.6, label="decades below the peak")
+    log_axis.set_title("logarithm, mean of the channels", fontsize=10)
+    height, width = gray.shape
+    extent = (-width, width, height, -height)
+    correlation_axis.imshow(correlation.clamp_min(0).sqrt().numpy(), cmap="magma", extent=extent)
+    correlation_axis.set_title("square root of autocorrelation", fontsize=10)
+    row = int(gray.sum(1).argmax())
+    for channel, colour in zip(psf, COLOURS.get(len(psf), [None] * len(psf)), strict=True):
+        section_axis.plot(channel[row].numpy() / float(psf.max()), color=colour, linewidth=0.8)
+    section_axis.set_title(f"row {row}, relative to the peak", fontsize=10)
+    section_axis.set_xlabel("column")
+    figure.suptitle(title, fontsize=10)
+    return figure

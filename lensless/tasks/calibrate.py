@@ -1,0 +1,17 @@
+"""`lensless calibrate ACTION ... out=FOLDER`: measurements of a camera itself, and what they say about it."""
+
+from omegaconf import DictConfig
+
+from lensless.errors import check_name
+from lensless.tasks.calibrate_psf import measure_psfs
+
+# taken literally
+PATHS = ("records", "darks", "flat", "out")
+POSITIONAL = "action"
+
+
+def run(cfg: DictConfig) -> int:
+    """Do ``cfg.action``; returns 0 whatever the verdict."""
+    actions = {"psf": measure_psfs}
+    check_name("action", str(cfg.action), list(actions))
+    return actions[cfg.action](cfg)
