@@ -1,22 +1,24 @@
 """The link over a real sshd on the loopback address, with a key and a host key made for it."""
 
+import calendar
 import hashlib
+import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lensless_capture.cameras.base import Settings
+from lensless_capture.cli import main
 from lensless_capture.collect import Collection, collect
 from lensless_capture.errors import InputError, LinkError
 from lensless_capture.exposure import AutoExposure
@@ -25,101 +27,37 @@ from lensless_capture.remote import remote_rig
 from lensless_capture.rig import read_rig, rig_opener
 from lensless_capture.ssh import SshAgent
 
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-HARDWARE = Path(__file__).parents[2] / "hardware"
+
+def beside(name):
+    """The module in the file ``name`` of this folder."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+loopback = beside("loopback")
 QUICK = (0.05,) * 4
 
-if SSHD is None or shutil.which("ssh") is None:
+if loopback.SSHD is None or shutil.which("ssh") is None:
     pytest.skip("OpenSSH is not here: apt install openssh-server openssh-client", allow_module_level=True)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def make_key(file):
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
-    return file.with_suffix(".pub").read_text()
-
-
-class Cable(threading.Thread):
-    """Carries connections to ``port``; connection i is pulled once ``limits[i]`` bytes came back through it."""
-
-    def __init__(self, port, limits=()):
-        super().__init__(daemon=True)
-        self.port, self.limits, self.connections = port, dict(enumerate(limits)), 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:  # closed by the test
-                return
-            far = socket.create_connection(("127.0.0.1", self.port))
-            limit = self.limits.get(self.connections, float("inf"))
-            self.connections += 1
-            threading.Thread(target=self.carry, args=(near, far, float("inf")), daemon=True).start()
-            threading.Thread(target=self.carry, args=(far, near, limit), daemon=True).start()
-
-    @staticmethod
-    def carry(source, sink, limit):
-        carried = 0
-        with suppress(OSError):  # the other direction ended first
-            while carried < limit and (content := source.recv(4096)):
-                carried += len(content)
-                sink.sendall(content)
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
-class Server:
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
-        self.host_key = make_key(folder / "host")
-        (folder / "authorized").write_text(make_key(folder / "user"))
-        settings = folder / "sshd_config"
-        # another home, so that no start-up file of the user's shell takes part
-        settings.write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nStrictModes no\n"
-            f"AuthorizedKeysFile {folder}/authorized\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            f"SetEnv HOME={folder}\n"
-        )
-        checked = subprocess.run([SSHD, "-t", "-f", str(settings)], capture_output=True, text=True)
-        if checked.returncode:
-            pytest.skip(f"sshd does not start here: {checked.stderr.strip()}")
-        self.process = subprocess.Popen([SSHD, "-D", "-f", str(settings)], stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError("sshd did not answer within 10 s")
-
-    def agent(self, rig, *, known=None, user="user", port=None):
-        """An agent for ``rig`` through this server, whose host key is ``known``, default the true one."""
-        port = port or self.port
-        known = self.host_key if known is None else known
-        (self.folder / "known").write_text(f"[127.0.0.1]:{port} {known}" if known else "")
-        config = self.folder / "ssh_config"
-        config.write_text(
-            f"Host pi\n HostName 127.0.0.1\n Port {port}\n IdentityFile {self.folder}/{user}\n IdentitiesOnly yes\n"
-            f" UserKnownHostsFile {self.folder}/known\n GlobalKnownHostsFile none\n"
-        )
-        python = ["env", f"PYTHONPATH={HARDWARE}", sys.executable]
-        return SshAgent("pi", command=[*python, "-m", "lensless_capture", "serve", "--rig", str(rig)], config=config)
+class Server(loopback.Server):
+    def agent(self, rig, *, program=(), **changes):
+        """An agent for ``rig`` through this server; changes as :meth:`config` takes them."""
+        command = [*(program or [str(self.program())]), "serve", "--rig", str(rig)]
+        return SshAgent("pi", command=command, config=self.config(**changes))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("sshd"))
+    try:
+        server = Server(tmp_path_factory.mktemp("sshd"))
+    except RuntimeError as error:
+        pytest.skip(str(error))
     yield server
-    server.process.terminate()
-    server.process.wait()
+    server.stop()
 
 
 def test_a_remote_rig_is_the_rig_over_there(server, virtual):
@@ -145,11 +83,11 @@ def test_an_unknown_host_is_refused_with_the_way_to_add_it(server, virtual):
 
 def test_a_changed_host_is_refused_with_the_way_to_renew_it(server, virtual, tmp_path):
     with pytest.raises(InputError, match=r"the key of pi is not the one it had: another machine answers"):
-        server.agent(virtual(), known=make_key(tmp_path / "other")).__enter__()
+        server.agent(virtual(), known=loopback.make_key(tmp_path / "other")).__enter__()
 
 
 def test_a_key_that_is_not_accepted_is_said(server, virtual):
-    make_key(server.folder / "stranger")
+    loopback.make_key(server.folder / "stranger")
     with pytest.raises(InputError, match="accepts none of your keys; run `ssh-copy-id pi`"):
         server.agent(virtual(), user="stranger").__enter__()
 
@@ -161,7 +99,7 @@ def test_a_rig_that_is_not_over_there_is_wrong_input(server, tmp_path):
 
 def test_a_host_that_is_not_there_and_an_agent_that_is_not_installed(server, virtual):
     with pytest.raises(LinkError, match="Connection refused"):
-        server.agent(virtual(), port=free_port()).__enter__()
+        server.agent(virtual(), port=loopback.free_port()).__enter__()
     agent = server.agent(virtual())
     agent.arguments[-1] = "no-such-program"
     with pytest.raises(LinkError, match="no-such-program"):
@@ -188,9 +126,8 @@ SHOTS = 16
 
 def test_a_cable_pulled_in_mid_frame_loses_and_doubles_nothing(server, virtual, scenes, tmp_path):
     # 163 kB a frame: the first connection ends within its first frame, the second within its third
-    file, cable = virtual(size=(240, 340)), Cable(server.port, limits=(90_000, 480_000))
-    port = cable.listener.getsockname()[1]
-    report = gather(tmp_path / "out", scenes, lambda: remote_rig(server.agent(file, port=port)))
+    file, cable = virtual(size=(240, 340)), loopback.Cable(server.port, limits=(90_000, 480_000))
+    report = gather(tmp_path / "out", scenes, lambda: remote_rig(server.agent(file, port=cable.port)))
     cable.listener.close()
     assert report.reopened == 2 and cable.connections == 3
     assert report.written == SHOTS and complete(tmp_path / "out", SHOTS)
@@ -199,22 +136,10 @@ def test_a_cable_pulled_in_mid_frame_loses_and_doubles_nothing(server, virtual, 
 def test_an_agent_that_is_killed_is_started_again(server, virtual, scenes, tmp_path):
     file, killed = virtual(), []
 
-    def agents():
-        """Process ids of the agents of this very rig."""
-        marks = [part.encode() for part in ("serve", "--rig", str(file))]
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                try:
-                    words = (entry / "cmdline").read_bytes().split(b"\0")
-                except OSError:  # ended meanwhile
-                    continue
-                if words[-4:-1] == marks and words[0] == sys.executable.encode():
-                    yield int(entry.name)
-
     def kill_once_it_works():
         while len(killed) < 2:
             if len(list((tmp_path / "out").glob("0*.json"))) > 2 * len(killed):
-                for process in agents():
+                for process in loopback.agents(file):
                     os.kill(process, signal.SIGKILL)
                     killed.append(process)
             time.sleep(0.01)
@@ -224,3 +149,96 @@ def test_an_agent_that_is_killed_is_started_again(server, virtual, scenes, tmp_p
     report = gather(tmp_path / "out", scenes, lambda: remote_rig(server.agent(file)))
     assert len(set(killed)) == len(killed) == 2 == report.reopened
     assert report.written == SHOTS and complete(tmp_path / "out", SHOTS)
+
+
+def words(server, scenes, out, file):
+    """`lensless-capture collect` as it is typed on the workstation."""
+    far = ["--host", "pi", "--ssh-config", str(server.config()), "--agent", str(server.program()), "serve"]
+    return ["collect", str(scenes), str(out), "--every", "4", "--exposure", "0.05", "--rig", str(file), *far]
+
+
+def test_a_workstation_that_is_killed_goes_on_where_it_was(server, virtual, scenes, tmp_path):
+    out, before = tmp_path / "out", []
+    command = [str(server.program()), *words(server, scenes, out, virtual(size=(240, 340)))]
+    for least in (2, 7):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while not (out / f"{least:06d}.json").exists():
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        before.append({file: file.read_bytes() for file in out.glob("0*.json")})
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and complete(out, SHOTS)
+    assert len(before[0]) < len(before[1]) < SHOTS
+    for found in before:
+        assert {file: file.read_bytes() for file in found} == found
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 KB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_disk_that_fills_up_here_stops_it_and_space_lets_it_go_on(server, virtual, scenes, small_disk, capsys):
+    # 33 kB a frame
+    out, file = small_disk / "out", virtual(size=(96, 136))
+    assert main(words(server, scenes, out, file)) == 2
+    assert re.search(r"error: \[Errno 28\] No space left on device: '.*/0000\d\d\.(png|json)'", capsys.readouterr().err)
+    written = len(list(out.glob("0*.json")))
+    assert 3 <= written < SHOTS and not list(out.glob(".*"))
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert main(words(server, scenes, out, file)) == 0
+    assert f"this run: {SHOTS - written} records written, 0 damaged" in capsys.readouterr().out
+    assert complete(out, SHOTS)
+
+
+def test_a_disk_that_is_full_over_there_does_not_matter(server, virtual, scenes, tmp_path):
+    file = virtual()
+    full = server.folder / "full"
+    full.write_text(f'#!/bin/sh\nulimit -f 0 && exec "{server.program()}" "$@"\n')
+    full.chmod(0o755)
+    report = gather(tmp_path / "out", scenes, lambda: remote_rig(server.agent(file, program=[str(full)])))
+    assert (report.written, report.reopened) == (SHOTS, 0) and complete(tmp_path / "out", SHOTS)
+
+
+# An agent on a machine whose clock is years off, and which was started at another time.
+SKEWED = """
+import sys, time
+sys.path.insert(0, {hardware!r})
+clock, started = time.time, time.monotonic
+time.time = lambda: clock() + {years} * 365.25 * 86400
+time.gmtime = lambda seconds=None, at=time.gmtime: at(time.time() if seconds is None else seconds)
+time.monotonic = lambda: started() + {uptime}
+from lensless_capture.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_clock_that_is_years_off_over_there_orders_nothing(server, virtual, scenes, tmp_path):
+    """After each cut another clock: 20 years ahead, then, the machine started anew, 30 years behind, then ahead."""
+    file, cable = virtual(size=(240, 340)), loopback.Cable(server.port, limits=(700_000, 900_000))
+    clocks = [(20, 5_000_000), (-30, 0), (1, -1_000_000)]
+
+    def rig():
+        years, uptime = clocks[cable.connections]
+        script = SKEWED.format(hardware=str(loopback.HARDWARE), years=years, uptime=uptime)
+        return remote_rig(server.agent(file, program=[sys.executable, "-c", script], port=cable.port))
+
+    began = time.time()
+    report = gather(tmp_path / "out", scenes, rig)
+    cable.listener.close()
+    assert (report.written, report.reopened) == (SHOTS, 2) and complete(tmp_path / "out", SHOTS)
+    records = [json.loads(file.read_text()) for file in sorted((tmp_path / "out").glob("0*.json"))]
+    times = [calendar.timegm(time.strptime(record["time"], "%Y-%m-%dT%H:%M:%SZ")) for record in records]
+    assert times == sorted(times) and began - 1 <= times[0] and times[-1] <= time.time() + 1
+    # the frames' own clock, which tells stale frames within one connection, went back twice
+    steps = np.diff([record["timestamp"] for record in records])
+    assert (steps < 0).sum() == 2 and report.summary["rejected"].get("stale", 0) == 0
