@@ -1,5 +1,6 @@
 """Figures of calibrations: one page for what each action of `lensless calibrate` found."""
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -35,4 +36,37 @@ def psf_figure(psf: Tensor, correlation: Tensor, title: str) -> Figure:
     section_axis.set_title(f"row {row}, relative to the peak", fontsize=10)
     section_axis.set_xlabel("column")
     figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def linearity_figure(points: np.ndarray, law: tuple[float, float], transfer: np.ndarray, noise: np.ndarray) -> Figure:
+    """Signal against integration with the fitted power law, and the photon transfer curve with the fitted line.
+
+    points: (K, 3), integration, signal, group. law: exponent, offset of the lines. transfer: (M, 3), brightness,
+    variance, pixels. noise: (2,), variance in the dark and its slope over brightness.
+    """
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    response, photons = figure.subplots(1, 2)
+    exponent, offset = law
+    for group in np.unique(points[:, 2]):
+        tau, signal, _ = points[points[:, 2] == group].T
+        seen = signal > 0
+        (dots,) = response.loglog(tau[seen], signal[seen], "o", markersize=3)
+        above = np.maximum(signal - offset, 1e-9)
+        scale = np.exp(np.mean(np.log(above[-1:]) - exponent * np.log(tau[-1:])))
+        response.loglog(tau, scale * tau**exponent, color=dots.get_color(), linewidth=0.8)
+    response.set_ylim(1e-4, 1.5)
+    response.set_xlabel("exposure x gain / s")
+    response.set_ylabel("signal / full scale")
+    response.set_title(f"response of groups of pixels, exponent {exponent:.3f}", fontsize=10)
+    photons.loglog(*transfer[transfer[:, 0] > 0, :2].T, ".", markersize=3, label="groups of pixels")
+    if len(transfer):
+        brightness = np.geomspace(1e-4, max(transfer[:, 0].max(), 1e-3), 100)
+        photons.loglog(brightness, noise[0] + noise[1] * brightness, label="fitted line")
+    photons.set_xlabel("signal x gain / full scale")
+    photons.set_ylabel("variance / full scale^2")
+    photons.set_title("photon transfer", fontsize=10)
+    photons.legend(fontsize=8)
+    for axis in (response, photons):
+        axis.grid(alpha=0.3, which="both")
     return figure

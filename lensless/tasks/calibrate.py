@@ -3,6 +3,7 @@
 from omegaconf import DictConfig
 
 from lensless.errors import check_name
+from lensless.tasks.calibrate_linearity import check_linearity
 from lensless.tasks.calibrate_psf import measure_psfs
 
 # taken literally
@@ -12,6 +13,6 @@ POSITIONAL = "action"
 
 def run(cfg: DictConfig) -> int:
     """Do ``cfg.action``; returns 0 whatever the verdict."""
-    actions = {"psf": measure_psfs}
+    actions = {"psf": measure_psfs, "linearity": check_linearity}
     check_name("action", str(cfg.action), list(actions))
     return actions[cfg.action](cfg)
