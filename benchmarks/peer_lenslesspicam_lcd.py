@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import peer_torchvision  # noqa: F401
 import torch
 from protocol import answer, measure, read_job
 

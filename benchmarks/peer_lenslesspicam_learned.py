@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import peer_torchvision  # noqa: F401
 import torch
 from lensless.recon.drunet.network_unet import UNetRes
 from protocol import answer, measure, read_job

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import peer_torchvision  # noqa: F401
 import torch
 from lensless.utils.simulation import FarFieldSimulator
 from protocol import answer, measure, read_job
