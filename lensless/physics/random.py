@@ -10,6 +10,9 @@ from lensless.errors import require
 
 Generators = torch.Generator | Sequence[torch.Generator]
 
+# Poisson numbers of larger expectations come from a normal distribution
+NORMAL_FROM = 256.0
+
 
 def sample_generator(seed: int, index: int, *, device: torch.device | str = "cpu") -> torch.Generator:
     """The random generator of sample ``index`` of a set made with ``seed``.
@@ -25,12 +28,20 @@ def sample_generator(seed: int, index: int, *, device: torch.device | str = "cpu
 
 
 def poisson(mean: Tensor, generator: Generators) -> Tensor:
-    """Poisson counts with the expectations ``mean`` (B, ...), in its floating-point type.
+    """Poisson counts with the expectations ``mean`` m (B, ...), in its floating-point type.
+
+    Exact where m < 256. From there on a normal number z with its skewness corrected (Cornish & Fisher, Revue de
+    l'Institut International de Statistique 5, 1938, their first terms) and rounded:
+
+        round(m + sqrt(m - 5/36) z + (z^2 - 1) / 6)        Var (z^2 - 1) / 6 = 1/18, of rounding 1/12: together 5/36
+
+    Its mean and variance are m, its third central moment is m - 11/108 instead of m, and the probabilities of all
+    counts together differ from Poisson's by 8e-5 at m = 256, which falls as 1 / m (total variation distance).
 
     generator: one for the batch, or a sequence of B, one a sample: then a sample's numbers do not depend on
     the rest of the batch. Raises InputError on a sequence of another length.
     """
-    return _draw(lambda x, g: torch.poisson(x, generator=g), mean, generator)
+    return _draw(_poisson, mean, generator)
 
 
 def normal(like: Tensor, generator: Generators) -> Tensor:
@@ -48,3 +59,16 @@ def _draw(draw: Callable[[Tensor, torch.Generator], Tensor], x: Tensor, generato
         f"generator: expected one, or one for each of {batch} samples, got {len(generator)}",
     )
     return torch.stack([draw(sample, g) for sample, g in zip(x, generator, strict=True)])
+
+
+def _poisson(mean: Tensor, generator: torch.Generator) -> Tensor:
+    lowest, highest = (float(value) for value in mean.aminmax())
+    if not highest >= NORMAL_FROM:  # NaN included, which torch refuses
+        return torch.poisson(mean, generator=generator)
+    z = torch.empty_like(mean).normal_(generator=generator)
+    sigma = (mean - 5 / 36).sqrt_()
+    counts = torch.addcmul(mean, sigma.add_(z, alpha=1 / 6), z, out=sigma).sub_(1 / 6).round_()
+    if lowest < NORMAL_FROM:
+        exact = (mean < NORMAL_FROM).flatten().nonzero().squeeze(1)
+        counts.view(-1)[exact] = torch.poisson(mean.view(-1)[exact], generator=generator)
+    return counts

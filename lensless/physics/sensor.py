@@ -14,6 +14,9 @@ from lensless.physics.cfa import bayer_sites, mosaic
 from lensless.physics.random import Generators, normal, poisson, sample_generator
 from lensless.resources import resource_dir
 
+# Index of a generator that no sample of a set has: its noise and the fixed pattern would be the same numbers.
+FIXED_PATTERN = 2**62
+
 
 @dataclass(frozen=True)
 class Sensor:
@@ -114,12 +117,12 @@ class Sensor:
         require(lowest >= -1e-5 * highest, f"irradiance: expected light >= 0, got a minimum of {lowest:.3g}")
         light = irradiance if self.cfa is None else mosaic(irradiance, self.cfa)
         pixel_gain, pixel_offset = (pattern.to(light) for pattern in self.fixed_pattern)
-        dark = self.dark_current * exposure
+        dark, counts_per_electron = self.dark_current * exposure, iso / (100 * self.gain)
         rate = self._response(light).mul_(self.saturation * exposure)
-        mean = (light.clamp_min(0) * rate).mul_(pixel_gain).add_(dark)
+        mean = light.clamp_min(0).mul_(rate).mul_(pixel_gain).add_(dark)
         electrons = poisson(mean, generator).clamp_(max=self.full_well)
-        electrons += normal(electrons, generator).mul_(self.read_noise).add_(pixel_offset).sub_(dark)
-        counts = electrons.mul_(iso / (100 * self.gain)).add_(self.black_level)
+        electrons.add_(normal(electrons, generator), alpha=self.read_noise).add_(pixel_offset)
+        counts = electrons.mul_(counts_per_electron).add_(self.black_level - dark * counts_per_electron)
         return counts.round_().clamp_(0, self.white_level).to(torch.int32)
 
     def linearise(self, counts: Tensor, *, exposure: float = 1.0, iso: float = 100.0) -> Tensor:
@@ -148,7 +151,8 @@ class Sensor:
     @functools.cached_property
     def fixed_pattern(self) -> tuple[Tensor, Tensor]:
         """Relative gains 1 + prnu * g1 and offsets dsnu * g2 in electrons, each (1, *frame_shape)."""
-        gain, offset = torch.randn(2, 1, *self.frame_shape, generator=sample_generator(self.unit, 0))
+        generator = sample_generator(self.unit, FIXED_PATTERN)
+        gain, offset = torch.randn(2, 1, *self.frame_shape, generator=generator)
         return (1 + self.prnu * gain).clamp_min_(0), self.dsnu * offset
 
     def resized(self, shape: tuple[int, int]) -> "Sensor":

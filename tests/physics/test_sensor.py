@@ -114,6 +114,17 @@ def test_fixed_pattern_has_its_rms_and_belongs_to_the_unit():
     assert abs(torch.corrcoef(torch.stack([bright.flatten(), other.flatten()]))[0, 1]) < 0.06
 
 
+def test_noise_of_a_frame_is_independent_of_the_fixed_pattern():
+    """Even where the frame and the unit have one seed: correlation below 4 / sqrt(pixels)."""
+    sensor = replace(MONO, prnu=0.02, dsnu=6.0)
+    counts = sensor.expose(flat(sensor, 0.5), sample_generator(sensor.unit, 0)).double()
+    gain, offset = (pattern.double() for pattern in sensor.fixed_pattern)
+    noise = counts - 200 - (0.5 * sensor.saturation * gain + offset) / sensor.gain
+    for pattern in (gain, offset):
+        correlation = torch.corrcoef(torch.stack([noise.flatten(), pattern.flatten()]))[0, 1]
+        assert abs(correlation) < 4 / PIXELS**0.5
+
+
 def test_a_sample_has_the_same_bytes_in_any_batch():
     light = torch.rand(3, 3, *BAYER.shape, generator=sample_generator(0, 0))
     batch = BAYER.expose(light, [sample_generator(5, index) for index in range(3)])
