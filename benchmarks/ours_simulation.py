@@ -35,8 +35,8 @@ def main() -> None:
         return Placement()(picture, camera, generator)[0][None]
 
     steps = {
-        "convolution": lambda: camera.physics(scene),
-        "photograph": lambda: camera.physics(placed()),
+        "convolution": lambda: camera.light(scene),
+        "photograph": lambda: camera.light(placed()),
         "measurement": lambda: camera.measure(placed(), generator),
         "sensor": lambda: camera.measure(placed(), generator),
     }

@@ -154,10 +154,17 @@ def place_picture(picture: Tensor, field: Sequence[int], size: Sequence[int], st
     """A picture (C, H, W), resized to ``size``, with its first pixel at row, column ``start`` of a black ``field``."""
     shrunk = size[0] <= picture.shape[-2] and size[1] <= picture.shape[-1]
     interpolation = cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
+    planes = [
+        plane
+        for colours in picture.split(4)  # the most that cv2.resize takes, and faster than one by one
+        for plane in cv2.split(
+            cv2.resize(cv2.merge(list(colours.numpy())), (size[1], size[0]), interpolation=interpolation)
+        )
+    ]
     scene = picture.new_zeros(picture.shape[0], *field)
     rows, columns = (slice(max(s, 0), s + part) for s, part in zip(start, size, strict=True))
     top, left = (max(-s, 0) for s in start)
-    for colour, seen in zip(picture, scene[:, rows, columns], strict=True):
-        resized = torch.from_numpy(cv2.resize(colour.numpy(), (size[1], size[0]), interpolation=interpolation))
-        seen.copy_(resized[top : top + seen.shape[0], left : left + seen.shape[1]])
+    seen = scene[:, rows, columns]
+    for plane, shown in zip(planes, seen, strict=True):
+        shown.copy_(torch.from_numpy(plane)[top : top + seen.shape[1], left : left + seen.shape[2]])
     return scene

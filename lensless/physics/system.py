@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from lensless.errors import InputError, check_name, require
-from lensless.physics.convolution import LenslessConvolution
+from lensless.physics.convolution import LenslessConvolution, least_grid
+from lensless.physics.fft import fast_shape
 from lensless.physics.masks import Mask
 from lensless.physics.noise import add_noise_at_snr
 from lensless.physics.psf import Optics, point_source_psf
@@ -93,6 +94,11 @@ class System:
         return LenslessConvolution(self.psf)
 
     @functools.cached_property
+    def _camera(self) -> LenslessConvolution:
+        """The same on the smallest grid that is exact for scenes in the field of view: three fifths of the work."""
+        return LenslessConvolution(self.psf, fft_shape=fast_shape(tuple(least_grid(n, n) for n in self.sensor.shape)))
+
+    @functools.cached_property
     def background(self) -> Tensor:
         """Ambient light on the sensor, (C, h, w): what a dark frame without the scene would show on average."""
         field = self.physics.whole_field()
@@ -115,16 +121,23 @@ class System:
         return system
 
     @torch.no_grad()
+    def light(self, scene: Tensor) -> Tensor:
+        """What falls on the sensor, (B, C, h, w): psf * x + background of a scene (B, C, h, w).
+
+        Raises InputError on another shape or negative scenes.
+        """
+        lowest = float(scene.min())
+        require(lowest >= 0, f"scene: expected light >= 0, got a minimum of {lowest:.3g}")
+        light = self._camera(scene).clamp_min_(0)
+        return light.add_(self.background) if self.ambient else light
+
+    @torch.no_grad()
     def measure(self, scene: Tensor, generator: Generators) -> Tensor:
         """Measurement (B, C, h, w), float32 in linear light, of a scene (B, C, h, w); the equation above.
 
         generator: one for the batch or one a sample. Raises InputError on another shape or negative scenes.
         """
-        lowest = float(scene.min())
-        require(lowest >= 0, f"scene: expected light >= 0, got a minimum of {lowest:.3g}")
-        light = self.physics(scene).clamp_min_(0)
-        if self.ambient:
-            light += self.background
+        light = self.light(scene)
         if self.snr_db is not None:
             return add_noise_at_snr(light, self.snr_db, generator)
         counts = self.sensor.expose(light, generator, exposure=self.exposure, iso=self.iso)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lensless.data.scenes import PictureError, Placement, find_licence, list_pictures, read_picture
+from lensless.data.scenes import PictureError, Placement, find_licence, list_pictures, place_picture, read_picture
 from lensless.errors import InputError
 from lensless.physics.random import sample_generator
 from lensless.physics.system import get_system
@@ -63,6 +63,15 @@ def test_shrinking_keeps_the_light(system):
         scene[:, top : top + rows, left : left + columns],
         picture.unflatten(1, (11, 10)).unflatten(3, (22, 10)).mean((2, 4)),
     )
+
+
+@pytest.mark.parametrize("colours", [1, 3, 7])
+def test_a_picture_beyond_the_field_is_cropped_in_every_colour(colours):
+    picture = torch.rand(colours, 10, 14, generator=torch.Generator().manual_seed(1))
+    enlarged = picture.repeat_interleave(2, 1).repeat_interleave(3, 2)
+    halved = place_picture(enlarged, (7, 9), (10, 14), (-2, 3))
+    torch.testing.assert_close(halved[:, :, 3:], picture[:, 2:9, :6])
+    assert not halved[:, :, :3].any()
 
 
 def test_gray_pictures_become_gray_in_colour(tmp_path, system):

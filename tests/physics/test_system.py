@@ -134,6 +134,18 @@ def test_measurement_is_on_average_the_convolution_plus_ambient_light():
     assert bool(((draws.mean(0) - expected).abs() < 5 * standard_error + rounding).all())
 
 
+def test_light_is_what_the_linear_operator_says_at_every_pixel():
+    """A PSF without a dark pixel, and scenes lit in the corners, where a wrapped PSF would show first."""
+    system = pinholes([(0.0, 0.0)], ambient=0.1)
+    system = system.with_psf(torch.rand(2, 33, 47, generator=torch.Generator().manual_seed(1)))
+    scene = torch.zeros(2, 2, 33, 47)
+    scene[0, :, 0, 0], scene[1, :, -1, -1] = 1.0, 1.0
+    expected = system.physics(scene) + system.background
+    torch.testing.assert_close(system.light(scene), expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(InputError, match="scene: expected light >= 0, got a minimum of -1"):
+        system.light(-scene)
+
+
 def test_ambient_light_alone_is_the_background():
     system = delta_camera(ambient=0.2)
     torch.testing.assert_close(system.background, torch.full((2, 33, 47), 0.2))
