@@ -1,7 +1,9 @@
 """Versions of what decides the numbers, for records and model cards."""
 
 import importlib.metadata
+import os
 import platform
+from pathlib import Path
 
 
 def versions() -> dict[str, str]:
@@ -16,3 +18,10 @@ def version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+def machine() -> str:
+    """Processor and cores: "AMD EPYC, 2 cores"."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"

@@ -88,6 +88,8 @@ def missing_records(
                 "key": key(contender, image),
                 "model": contender.name,
                 "system": system.name,
+                "model_key": record_key(contender.identity),
+                "system_key": record_key(system.identity),
                 "image": image,
                 "picture": _shown(samples[image]),
                 "metrics": metrics,

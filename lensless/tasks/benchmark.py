@@ -12,7 +12,7 @@ from lensless.errors import check_name, require
 from lensless.evaluation.figures import as_picture
 from lensless.evaluation.pictures import picture_file
 from lensless.evaluation.records import append_records, read_records
-from lensless.evaluation.runner import TestSystem, missing_records
+from lensless.evaluation.runner import missing_records
 from lensless.evaluation.scoring import perceptual
 from lensless.images.write import write_json, write_png16
 from lensless.memory import keep_freed_memory
@@ -56,8 +56,9 @@ def score(cfg: DictConfig) -> int:
         print(f"{place}: damaged, is computed again")
     lpips = perceptual(list(cfg.lpips))
     file = suite.out / "records" / f"{cfg.shard.replace('/', '-of-')}.jsonl"
-    made = 0
+    made, systems = 0, []
     for number, system in enumerate(suite.test_systems()):
+        systems.append(system)
         count = min(cfg.images, len(system.dataset))
         batches = [range(start, min(start + cfg.batch, count)) for start in range(0, count, cfg.batch)]
         shift = number * len(batches)  # so that shards share every system alike
@@ -80,11 +81,11 @@ def score(cfg: DictConfig) -> int:
     print(f"{made} records made, {len(records.by_key)} were there, {records.repeated} repeated: {suite.out / 'records'}")
     if waiting:
         print(f"not trained yet, so not scored: {', '.join(waiting)}; run `lensless benchmark train` for them")
-    write_json(suite.out / f"{cfg.suite.name}.json", suite.describe())
+    write_json(suite.out / f"{cfg.suite.name}.json", suite.describe(contenders, systems))
     return 1 if waiting else 0
 
 
-def keep_picture(out: Path, count: int, contender: str, system: TestSystem, image: int, picture: Tensor) -> None:
+def keep_picture(out: Path, count: int, contender: str, system: str, image: int, picture: Tensor) -> None:
     """Write the picture of one of the first ``count`` images of a system."""
     if image < count:
         write_png16(picture_file(out, system=system, image=image, contender=contender), as_picture(picture.cpu()))

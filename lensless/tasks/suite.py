@@ -1,5 +1,6 @@
 """From a suite's configuration to its contenders and its systems, the trainings that it needs included."""
 
+import datetime
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +12,21 @@ from omegaconf import DictConfig, OmegaConf
 from lensless.data.card import card_names
 from lensless.errors import InputError, check_name, require
 from lensless.evaluation.contender import Contender
+from lensless.evaluation.records import record_key
 from lensless.evaluation.runner import TestSystem
 from lensless.models import zoo
 from lensless.models.pretrained import Model
 from lensless.physics.system import system_names
 from lensless.tasks import train
 from lensless.tasks.compose import build, compose, groups
+from lensless.versions import machine, versions
 
 # what a row of a suite may say, and what a sweep of it or of the systems
 KINDS = ("solver", "model", "train")
 ROW = (*KINDS, "iterations", "trained_on", "init", "sweep", "oracle")
 SWEEP = ("key", "values")
+# what a system says besides its data
+ABOUT_SYSTEMS = ("x", "series", "seen")
 # keys of a solver that are for people who watch
 QUIET = {"record_every": 0, "progress": False}
 
@@ -106,17 +111,35 @@ class Suite:
     def test_systems(self) -> Iterator[TestSystem]:
         """The systems, one after the other: their data is read when it is their turn."""
         for name, system in self.systems.items():
-            node = {key: value for key, value in system.items() if key not in ("x", "series", "seen")}
+            node = {key: value for key, value in system.items() if key not in ABOUT_SYSTEMS}
             dataset = build(OmegaConf.create(node), f"suite.systems.{name}")
-            identity = [node, getattr(dataset, "fingerprint", None)]
+            # the pictures, not the folders that they lie in on this machine
+            identity = {key: value for key, value in node.items() if key not in ("scenes", "cache", "folder", "samples")}
             about = {key: system.get(key) for key in ("x", "series")}
-            yield TestSystem(name, dataset=dataset, identity=identity, seen=system.get("seen", True), **about)
+            yield TestSystem(
+                name,
+                dataset=dataset,
+                identity=[identity, sorted(dataset.shown)],
+                seen=system.get("seen", True),
+                **about,
+            )
 
-    def describe(self) -> dict[str, Any]:
-        """What a report needs to know besides the records, as JSON."""
+    def describe(self, contenders: Sequence[Contender], systems: Sequence[TestSystem]) -> dict[str, Any]:
+        """What a report needs to know besides the records, as JSON; `key` tells records of now from earlier ones."""
         suite = OmegaConf.to_container(self.cfg.suite, resolve=True)
         kept = {key: suite.get(key) for key in ("name", "title", "axis", "statements")}
-        return kept | {"rows": self.rows, "systems": self.systems}
+        rows = {one.name: self.rows[one.name] | {"key": record_key(one.identity)} for one in contenders}
+        columns = {one.name: self.systems[one.name] | {"key": record_key(one.identity)} for one in systems}
+        return kept | {
+            "rows": rows,
+            "systems": columns,
+            "waiting": [name for name in self.rows if name not in rows],
+            "command": f"lensless benchmark suite={suite['name']} scenes={self.cfg.scenes} images={self.cfg.images} "
+            f"size={self.cfg.size} out={self.cfg.out}",
+            "date": datetime.date.today().isoformat(),
+            "machine": machine(),
+            "versions": versions(),
+        }
 
 
 def _rows(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
