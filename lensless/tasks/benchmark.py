@@ -3,7 +3,6 @@
 from functools import partial
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
@@ -16,7 +15,7 @@ from lensless.evaluation.runner import missing_records
 from lensless.evaluation.scoring import perceptual
 from lensless.images.write import write_json, write_png16
 from lensless.memory import keep_freed_memory
-from lensless.resources import resource_dir
+from lensless.tasks.multirun import multirun
 from lensless.tasks.session import pick_device
 from lensless.tasks.shards import of_shard
 from lensless.tasks.suite import Suite, read_description, run_training
@@ -62,7 +61,7 @@ def score(cfg: DictConfig) -> int:
         count = min(cfg.images, len(system.dataset))
         batches = [range(start, min(start + cfg.batch, count)) for start in range(0, count, cfg.batch)]
         shift = number * len(batches)  # so that shards share every system alike
-        mine = [batches[place - shift] for place in of_shard(range(shift, shift + len(batches)), cfg.shard)]
+        mine = [batches[place - shift] for place in of_shard(range(shift + len(batches)), cfg.shard) if place >= shift]
         with tqdm(mine, desc=system.name, unit="batch", disable=None) as bar:
             for images in bar:
                 found = missing_records(
@@ -96,5 +95,5 @@ def report(cfg: DictConfig) -> int:
     return 0
 
 
-if __name__ == "__main__":  # for Hydra's multirun, see configs/benchmark.yaml
-    hydra.main(config_path=str(resource_dir("configs")), config_name="benchmark", version_base="1.3")(run)()
+if __name__ == "__main__":  # see configs/benchmark.yaml
+    multirun("benchmark")

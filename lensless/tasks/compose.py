@@ -52,7 +52,7 @@ def compose(task: str, words: list[str], *, paths: tuple[str, ...] = (), complet
     ``paths`` are keys whose values are taken literally, so that a file may have any name. Raises InputError on
     an unknown key or choice, with the nearest names, and (``complete``) on a required key that has no value.
     """
-    words = [_quoted(word, paths) for word in words]
+    words = [quoted(word, paths) for word in words]
     overrides = [_parse(word) for word in words]
     available = groups(task)
     chosen = [override for override in overrides if override.key_or_group in available]
@@ -109,7 +109,8 @@ def build(node: DictConfig, name: str) -> Any:
         raise
 
 
-def _quoted(word: str, paths: tuple[str, ...]) -> str:
+def quoted(word: str, paths: tuple[str, ...]) -> str:
+    """``word`` with its value quoted for Hydra where its key is one of ``paths``."""
     key, equals, value = word.partition("=")
     if not equals or key not in paths or value in ("", "null"):
         return word

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
@@ -13,13 +12,13 @@ from tqdm import tqdm
 from lensless.data.folder import DatasetFolder
 from lensless.data.scenes import PictureError, find_licence, list_pictures
 from lensless.data.simulation import Sample, Simulation, held_out_masks, one_thread
+from lensless.data.workers import in_workers
 from lensless.errors import InputError, require
 from lensless.physics.system import System
-from lensless.resources import resource_dir
 from lensless.tasks.compose import build
+from lensless.tasks.multirun import multirun
 from lensless.tasks.records import fingerprint
 from lensless.tasks.shards import of_shard
-from lensless.data.workers import in_workers
 from lensless.versions import versions
 
 PATHS = ("scenes", "out")
@@ -137,5 +136,5 @@ def attempt(simulation: Simulation, index: int) -> Sample | PictureError:
         return error
 
 
-if __name__ == "__main__":  # for Hydra's multirun, see configs/simulate.yaml
-    hydra.main(config_path=str(resource_dir("configs")), config_name="simulate", version_base="1.3")(run)()
+if __name__ == "__main__":  # see configs/simulate.yaml
+    multirun("simulate")
