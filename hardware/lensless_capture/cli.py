@@ -74,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--frames", type=int, default=frames)
         if name == "capture":
             made.add_argument("--show", help="meanwhile on the display: black, point, checkerboard or a picture file")
+        if name == "dark":
+            made.add_argument("--like", type=Path, help="take them at every exposure and gain of these records")
         if name == "psf":
             made.add_argument("--stops", type=float, nargs="+", default=[-4, -2, 0, 2, 4], help="factors of two")
             made.add_argument("--radius", type=int, default=2, help="of the point on the display, pixels")
@@ -121,7 +123,7 @@ def _capture(options):
 
 def _dark(options):
     with _opener(options)() as rig:
-        commands.dark(rig, options.out, _light(options)[0], frames=options.frames)
+        commands.dark(rig, options.out, _light(options)[0], frames=options.frames, like=options.like)
 
 
 def _psf(options):

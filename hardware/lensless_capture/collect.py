@@ -18,14 +18,14 @@ from tqdm import tqdm
 from lensless_capture.cameras.base import Frame, Settings
 from lensless_capture.drift import Drift, warning
 from lensless_capture.errors import DeviceError, require
-from lensless_capture.exposure import AutoExposure, saturated
+from lensless_capture.exposure import AutoExposure, Forecast, saturated
 from lensless_capture.files import write_whole
 from lensless_capture.plan import Shot, describe, list_scenes, plan
 from lensless_capture.png import read_picture
 from lensless_capture.records import RecordFolder
 from lensless_capture.report import in_words, summarise
 from lensless_capture.rig import Rig
-from lensless_capture.screens.base import black, place, point
+from lensless_capture.screens.base import black, mean_light, place, point
 
 # Of the point of light, in heights of the display.
 RADIUS = 0.02
@@ -111,7 +111,9 @@ class _Run:
         report.quarantined += len(self.records.damaged)
         self.drift = Drift(self.records, self.shots)
         self.settings = {point: self._carried_over(point) for point in (False, True)}
+        self.forecast = None if collection.auto is None else Forecast(collection.auto)
         self.shown = self.masked = self.last = self.digest = None
+        self.light = 0.0
         self.rejected: Counter[str] = Counter()
 
     def go(self) -> RecordFolder:
@@ -152,12 +154,18 @@ class _Run:
     def _take(self, shot: Shot) -> Frame:
         self._show(shot)
         self.rejected, point = Counter(), shot.kind == "psf"
+        if self.forecast is not None and shot.kind == "scene":
+            self.settings[point] = self.forecast.settings(
+                shot.mask, self.light, self.settings[point], self.rig.camera.info
+            )
         for _ in range(TRIES):
             frame = self.rig.camera.capture(self.settings[point])
             if self.last is not None and frame.reported.timestamp <= self.last:
                 self.rejected["stale"] += 1
                 continue
             self.last = frame.reported.timestamp
+            if self.forecast is not None and shot.kind == "scene":
+                self.forecast.note(shot.mask, self.light, frame)
             wanted = self._wanted(shot, frame)
             if wanted == self.settings[point]:
                 return frame
@@ -193,8 +201,9 @@ class _Run:
             self.masked = mask
         picture = (shot.kind == "psf", shot.scene)
         if picture != self.shown:
-            self.rig.display.show(self._picture(*picture))
-            self.shown = picture
+            shown = self._picture(*picture)
+            self.rig.display.show(shown)
+            self.light, self.shown = mean_light(shown), picture
 
     def _picture(self, point_of_light: bool, scene: str | None) -> np.ndarray:
         """What the display shows; ``digest`` becomes that of the picture's file."""

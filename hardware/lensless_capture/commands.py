@@ -97,21 +97,35 @@ def capture(
     print(f"{out}: {settings.exposure:g} s, gain {settings.gain:g}; light: {verdict}")
 
 
-def dark(rig: Rig, out: Path, settings: Settings, *, frames: int) -> None:
-    """Records of frames in the dark, their mean `dark.png` in 16 bits, and `hot_pixels.png`, white where hot."""
+def dark(rig: Rig, out: Path, settings: Settings, *, frames: int, like: Path | None) -> None:
+    """Records of frames in the dark, ``frames`` at ``settings``, or at each exposure and gain of the records ``like``.
+
+    Of the longest exposure their mean `dark.png` in 16 bits, and `hot_pixels.png`, white where hot.
+    """
     if rig.mask is not None:
         rig.mask.close()
     if rig.display is not None:
         rig.display.show(black(rig.display.size))
-    records = _new(rig, out, describe([Shot("dark", None, None)] * frames))
-    taken = []
-    for number in range(frames):
-        taken.append(rig.camera.capture(settings))
-        records.write(number, taken[-1], kind="dark")
+    steps = [settings] if like is None else _settings_of(RecordFolder(like))
+    records = _new(rig, out, describe([Shot("dark", None, None)] * (frames * len(steps))))
+    for index, step in enumerate(steps):
+        taken = []
+        for number in range(index * frames, (index + 1) * frames):
+            taken.append(rig.camera.capture(step))
+            records.write(number, taken[-1], kind="dark")
     write_whole(out / "dark.png", encode(average(taken).pixels))
     hot = hot_pixels(taken)
     write_whole(out / "hot_pixels.png", encode(hot * np.uint8(255)))
-    print(f"{out}: {frames} darks of {settings.exposure:g} s, {int(hot.sum())} hot pixels")
+    exposures = ", ".join(f"{step.exposure:g} s" for step in steps)
+    print(f"{out}: {frames} darks of {exposures}; {int(hot.sum())} hot pixels")
+
+
+def _settings_of(records: RecordFolder) -> list[Settings]:
+    """The exposures and gains of records, each once, the longest last. Raises InputError where there are none."""
+    said = (records.record(number) for number in records.numbers())
+    found = {(record["exposure"], record["gain"]) for record in said}
+    require(bool(found), f"like: expected a folder of records, found none in {records.folder}")
+    return [Settings(exposure, gain) for exposure, gain in sorted(found)]
 
 
 def psf(

@@ -9,6 +9,10 @@ from lensless_capture.errors import require
 
 # A level within this of full scale is clipped: what the true light was is unknown.
 CLIPPED = 0.98
+# A level below this says little about the light; a picture is taken to give at least this much of white's.
+LEAST, DARKEST = 0.01, 0.005
+# Share of what the last frame says in a running mean.
+LEARNING = 0.2
 
 
 def level(frame: Frame, percentile: float = 99.5) -> float:
@@ -53,8 +57,15 @@ class AutoExposure:
         if self.fits(frame):
             return settings
         measured = level(frame, self.percentile)
-        target = (self.low + self.high) / 2
-        factor = 1 / 8 if measured >= CLIPPED else min(8.0, target / max(measured, 1e-3))
+        factor = 1 / 8 if measured >= CLIPPED else min(8.0, self.middle / max(measured, 1e-3))
+        return self.scaled(factor, settings, camera)
+
+    @property
+    def middle(self) -> float:
+        return (self.low + self.high) / 2
+
+    def scaled(self, factor: float, settings: Settings, camera: CameraInfo) -> Settings:
+        """``settings`` with ``factor`` times the exposure * gain, as far as the camera can do it."""
         light = factor * settings.exposure * settings.gain
         shortest, longest = camera.exposure_range
         lowest, highest = camera.gain_range
@@ -73,3 +84,35 @@ class AutoExposure:
         if strong:
             return f"too strong light: {measured:.0%} of full scale at the shortest exposure; dim it"
         return f"too weak light: {measured:.0%} of full scale at the longest exposure and gain; add light"
+
+
+class Forecast:
+    """Which exposure the next picture on the monitor takes, from what came of others through the same mask:
+
+        level = rate_mask * light * exposure * gain
+
+    with light the mean of the picture's, linear, and the rate a running mean; where nothing came through this mask yet,
+    that of any.
+    """
+
+    def __init__(self, auto: AutoExposure):
+        self.auto, self.rates = auto, {}
+
+    def note(self, mask: int | None, light: float, frame: Frame) -> None:
+        """Learn from a frame of a picture of this light, unless it is clipped or dark."""
+        measured = level(frame, self.auto.percentile)
+        if LEAST < measured < CLIPPED:
+            rate = measured / (max(light, DARKEST) * frame.reported.exposure * frame.reported.gain)
+            for key in (mask, "any"):
+                before = self.rates.get(key, rate)
+                self.rates[key] = before + LEARNING * (rate - before)
+
+    def settings(self, mask: int | None, light: float, settings: Settings, camera: CameraInfo) -> Settings:
+        """``settings``, or others where these would not bring the level well into the middle."""
+        rate = self.rates.get(mask, self.rates.get("any"))
+        if rate is None:
+            return settings
+        expected = rate * max(light, DARKEST) * settings.exposure * settings.gain
+        margin = (self.auto.high - self.auto.low) / 4
+        fits = self.auto.low + margin <= expected <= self.auto.high - margin
+        return settings if fits else self.auto.scaled(self.auto.middle / expected, settings, camera)

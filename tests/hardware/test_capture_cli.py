@@ -51,6 +51,16 @@ def test_dark_writes_the_mean_and_the_hot_pixels(run, tmp_path):
     assert np.asarray(Image.open(tmp_path / "out" / "hot_pixels.png")).max() == 0
 
 
+def test_darks_are_taken_at_the_settings_of_other_records(run, tmp_path):
+    run("psf", tmp_path / "point", "--fixed", "--exposure", 0.02, "--frames", 2, "--stops", -3, 2, 0, "--mask", 0)
+    said = run("dark", tmp_path / "out", "--frames", 3, "--like", tmp_path / "point").out
+    records = [json.loads(file.read_text()) for file in sorted((tmp_path / "out").glob("0*.json"))]
+    exposures = [(record["kind"], record["exposure"]) for record in records]
+    assert exposures == [("dark", exposure) for exposure in (0.0025, 0.02, 0.08) for _ in range(3)]
+    assert "3 darks of 0.0025 s, 0.02 s, 0.08 s; 0 hot pixels" in said
+    assert "like: expected a folder of records" in run("dark", tmp_path / "no", "--like", tmp_path, code=2).err
+
+
 def test_psf_writes_a_bracket_and_its_light(run, tmp_path):
     words = ("--fixed", "--exposure", 0.02, "--frames", 2, "--stops", -3, 0, 2, "--radius", 3, "--mask", 0)
     run("psf", tmp_path / "out", *words)

@@ -4,7 +4,7 @@ import pytest
 from lensless_capture.cameras.base import CameraInfo, Settings
 from lensless_capture.cameras.virtual import VirtualCamera
 from lensless_capture.errors import InputError
-from lensless_capture.exposure import AutoExposure, level, saturated
+from lensless_capture.exposure import AutoExposure, Forecast, level, saturated
 
 INFO = CameraInfo("test", (10, 10), 12, None, exposure_range=(1e-4, 2.0), gain_range=(1.0, 8.0))
 
@@ -58,3 +58,23 @@ def test_the_verdict_says_what_the_light_is(frame):
 def test_a_band_that_is_none_is_refused():
     with pytest.raises(InputError, match=r"low, high: expected 0 < low < high < 0\.98"):
         AutoExposure(low=0.9, high=0.5)
+
+
+def test_the_next_pictures_exposure_is_told_from_those_before(frame):
+    auto, at = AutoExposure(low=0.5, high=0.9), Settings(0.01)
+    forecast = Forecast(auto)
+    assert forecast.settings(0, 0.3, at, INFO) == at  # nothing is known yet
+    forecast.note(0, 0.4, frame(np.full((9, 9), 256 + 0.6 * 3839), exposure=0.01))
+    # at these settings a picture 1.2 times as bright comes to 0.72: well within
+    assert forecast.settings(0, 0.48, at, INFO) == at
+    # a fifth of the light takes 0.7 / 0.12 times as long, four times the light 0.7 / 2.4
+    for light, factor in ((0.08, 0.7 / 0.12), (1.6, 0.7 / 2.4)):
+        assert forecast.settings(0, light, at, INFO).exposure == pytest.approx(0.01 * factor, rel=2e-3)
+        assert forecast.settings(7, light, at, INFO) == forecast.settings(0, light, at, INFO)
+    # this mask lets through half of it
+    forecast.note(1, 0.4, frame(np.full((9, 9), 256 + 0.3 * 3839), exposure=0.01))
+    assert forecast.settings(1, 0.4, at, INFO).exposure == pytest.approx(0.01 * 0.7 / 0.3, rel=2e-3)
+    assert forecast.settings(0, 0.48, at, INFO) == at
+    for useless in (4095, 256):
+        forecast.note(0, 0.4, frame(np.full((9, 9), useless), exposure=0.01))
+    assert forecast.settings(0, 0.48, at, INFO) == at

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lensless_capture.errors import DeviceError, InputError
-from lensless_capture.screens.base import black, checkerboard, place, point
+from lensless_capture.screens.base import black, checkerboard, mean_light, place, point
 from lensless_capture.screens.simulated import SimulatedScreen
 from lensless_capture.screens.st7735 import St7735Screen
 from lensless_capture.screens.window import WindowScreen
@@ -35,6 +35,15 @@ def test_a_picture_keeps_its_proportions_and_is_placed_in_the_middle():
     assert (shown[20:40, 20:60] == 100).all()
     shifted = place(np.full((10, 20, 3), 200, np.uint8), (60, 80), height=0.5, shift=(-20, 7))
     assert np.argwhere(shifted[..., 0]).min(0).tolist() == [0, 27]
+
+
+def test_the_light_of_a_picture_is_that_of_its_green_made_linear():
+    picture = black((6, 8))
+    picture[:3, :, 1] = 255
+    picture[3:, :, 1] = 188
+    picture[..., 0] = 77
+    assert mean_light(picture) == pytest.approx((2 + 0.503) / 3, abs=1e-3)  # of rows 0, 2 and 4
+    assert mean_light(black((6, 8))) == 0
 
 
 def test_a_place_off_the_screen_is_refused():

@@ -7,7 +7,7 @@ from PIL import Image
 
 from lensless_capture.errors import require
 from lensless_capture.mask import Mask
-from lensless_capture.screens.base import Screen
+from lensless_capture.screens.base import LIGHT, Screen
 from lensless_capture.screens.simulated import SimulatedScreen
 
 DISTURBANCES = ("moved", "lamp")
@@ -81,7 +81,7 @@ class Bench:
         """The screen's light (3, 2 h, 2 w) on the scene's grid."""
         if shown is None:
             return np.ones((3, 2 * self.size[0], 2 * self.size[1]), np.float32)
-        light = self.screen.brightness * CURVE[shown.transpose(2, 0, 1)]
+        light = self.screen.brightness * LIGHT[shown.transpose(2, 0, 1)]
         return self.rows @ light @ self.columns.T
 
     def _spectrum(self, label: int, moved: bool) -> np.ndarray:
@@ -103,15 +103,6 @@ class Bench:
         light = np.fft.irfft2(np.fft.rfft2(scene) * self.spectrum, s=scene.shape[1:])
         top, left = height - height // 2, width - width // 2
         return light[:, top : top + height, left : left + width].clip(0).astype(np.float32)
-
-
-def _curve(levels: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB levels 0 to 255 (IEC 61966-2-1)."""
-    share = levels / 255
-    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-CURVE = _curve(np.arange(256))
 
 
 def overlap(count: int, pitch: float, pixels: int, size: float) -> np.ndarray:

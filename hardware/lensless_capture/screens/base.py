@@ -8,6 +8,16 @@ from PIL import Image
 from lensless_capture.errors import require
 
 
+def _light(levels: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB levels 0 to 255 (IEC 61966-2-1)."""
+    share = levels / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+# Of each number that a screen is given, white being 1.
+LIGHT = _light(np.arange(256))
+
+
 class Screen(Protocol):
     """A context manager that holds a screen of ``size`` (H, W) pixels."""
 
@@ -82,3 +92,9 @@ def place(
     screen = black(size)
     screen[top : top + rows, left : left + columns] = np.rint(resized * brightness)
     return screen
+
+
+def mean_light(picture: np.ndarray) -> float:
+    """Of a screen that shows uint8 RGB (H, W, 3), a white one being 1; told from the green of every other pixel each
+    way, the colour that sensors see best."""
+    return float(LIGHT[picture[::2, ::2, 1]].mean())
