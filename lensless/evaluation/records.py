@@ -42,6 +42,8 @@ def read_records(folder: Path) -> Records:
     for file in sorted(folder.glob("*.jsonl")):
         with file.open(encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):
+                if line.isspace():  # where a process took another one's unfinished write for a cut-off line
+                    continue
                 record = _parsed(line)
                 if record is None:
                     damaged.append(f"{file}:{number}")

@@ -51,6 +51,7 @@ def score(cfg: DictConfig) -> int:
     contenders, waiting = suite.contenders()
     contenders = [contender.to(device) for contender in contenders]
     records = read_records(suite.out / "records")
+    known = set(records.by_key)
     for place in records.damaged:
         print(f"{place}: damaged, is computed again")
     lpips = perceptual(list(cfg.lpips))
@@ -68,7 +69,7 @@ def score(cfg: DictConfig) -> int:
                     system,
                     contenders,
                     images=images,
-                    known=set(records.by_key),
+                    known=known,
                     lpips=lpips,
                     device=device,
                     version=version("lensless-torch"),
