@@ -24,9 +24,9 @@ class MaskBank:
     """``bank[i]`` is the PSF (C, h, w) of random camera i, float32, the mean of its channel sums being 1.
 
     Camera i is of kind i mod K of K; numpy.random.default_rng([seed, i, a]) draws the mask's seed and, log-uniformly
-    between their limits (whole numbers between whole ones), the settings of its kind, for the first attempt a = 0, 1, ... that the optics accept (a wave
-    that the grid holds, a PSF that falls on the sensor). Files hold float16 relative to the peak, which is exact to
-    2^-12, far below any calibration's error.
+    between their limits (whole numbers between whole ones), the settings of its kind, for the first attempt
+    a = 0, 1, ... that the optics accept (a wave that the grid holds, a PSF that falls on the sensor). Files hold
+    float16 relative to the peak, exact to 2^-12, far below any calibration's error.
 
     kinds: names of ready cameras (`configs/system`), and for each limits [least, most] of its settings, by key such as
     "mask_distance" or "mask.slope"; {} for the mask's seed alone. count: of cameras. size: see
@@ -35,14 +35,23 @@ class MaskBank:
     """
 
     def __init__(
-        self, folder: str | Path, *, kinds: Mapping[str, Mapping[str, Any]], count: int, size: str = "small", seed: int = 0
+        self,
+        folder: str | Path,
+        *,
+        kinds: Mapping[str, Mapping[str, Any]],
+        count: int,
+        size: str = "small",
+        seed: int = 0,
     ):
-        require(count > 0 and len(kinds) > 0, f"count: expected at least 1 camera of 1 kind, got {count} of {len(kinds)}")
+        some = count > 0 and len(kinds) > 0
+        require(some, f"count: expected at least 1 camera of at least 1 kind, got {count} of {len(kinds)}")
         for kind, settings in kinds.items():
             for key, limits in settings.items():
                 ordered = len(limits) == 2 and 0 < limits[0] <= limits[1]
                 require(ordered, f"kinds.{kind}.{key}: expected 0 < least <= most, got {limits}")
-        self.kinds = {kind: {key: tuple(limits) for key, limits in settings.items()} for kind, settings in kinds.items()}
+        self.kinds = {
+            kind: {key: tuple(limits) for key, limits in settings.items()} for kind, settings in kinds.items()
+        }
         self.count, self.size, self.seed = count, size, seed
         # without the count: a larger bank adds to a smaller one
         identity = json.dumps([self.kinds, size, seed], sort_keys=True)

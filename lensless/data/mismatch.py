@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import affine_transform
 from torch import Tensor
 
 from lensless.errors import require
@@ -12,13 +14,13 @@ from lensless.errors import require
 
 @dataclass(frozen=True, kw_only=True)
 class PSFError:
-    """psf'(k) = s (psf * g)(R^-1 (k - shift) / scale) + e: turned, enlarged and moved about its centre pixel, blurred, noisy.
+    """psf'(k) = s (psf * g)(R^-1 (k - shift) / scale) + e: turned, enlarged, moved, blurred and noisy.
 
-    g is a Gaussian, e is white, e ~ N(0, sigma^2) with 10 log10(sum psf^2 / E sum e^2) = snr_db, and s keeps the light
-    of all channels together. The result is clipped at 0, as a measured PSF is.
+    All about the centre pixel. g is a Gaussian, e is white, e ~ N(0, sigma^2) with 10 log10(sum psf^2 / E sum e^2) =
+    snr_db, and s keeps the light of all channels together. The result is clipped at 0, as a measured PSF is.
 
     rotation: radians, anticlockwise on the screen. scale: of the PSF's size; 1 + d / s changes with both distances.
-    shift: (down, right), pixels. blur: standard deviation, pixels. snr_db: decibels, None for no noise. The noise is that
+    shift: (down, right), pixels. blur: standard deviation, pixels. snr_db: decibels, None for no noise, which is that
     of Bezzam et al. 2025 (arXiv 2502.01102). Raises InputError for a scale that is not positive and a negative blur.
     """
 
@@ -47,15 +49,13 @@ class PSFError:
         return wrong
 
     def _moved(self, psf: Tensor) -> Tensor:
-        height, width = psf.shape[-2:]
-        rows = torch.arange(height, dtype=torch.float64)[:, None] - height // 2 - self.shift[0]
-        columns = torch.arange(width, dtype=torch.float64)[None, :] - width // 2 - self.shift[1]
         cos, sin = math.cos(self.rotation) / self.scale, math.sin(self.rotation) / self.scale
-        # rows count downwards, so that anticlockwise on the screen is clockwise in (row, column)
-        source = (cos * rows + sin * columns + height // 2, cos * columns - sin * rows + width // 2)
-        y, x = (2 * place / (side - 1) - 1 for place, side in zip(source, (height, width), strict=True))
-        grid = torch.stack(torch.broadcast_tensors(x, y), -1)[None].to(psf)
-        return F.grid_sample(psf[None], grid, mode="bicubic", padding_mode="zeros", align_corners=True)[0]
+        # from (row, column) of the result to that of the PSF; rows count downwards
+        backwards = np.array([[cos, sin], [-sin, cos]])
+        centre = np.array([side // 2 for side in psf.shape[-2:]])
+        offset = centre - backwards @ (centre + self.shift)
+        planes = [affine_transform(plane, backwards, offset, order=3, mode="constant") for plane in psf.numpy()]
+        return torch.from_numpy(np.stack(planes))
 
 
 def _blurred(psf: Tensor, sigma: float) -> Tensor:

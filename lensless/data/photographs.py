@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pooch
-import torch
-from torch import Tensor
 
 from lensless.data.augment import Augment
 from lensless.data.mask_bank import MaskBank
@@ -19,6 +17,7 @@ from lensless.data.pictures import shrink_pictures
 from lensless.data.random_cameras import RandomCameras
 from lensless.data.scenes import Patch, list_pictures
 from lensless.errors import check_name, require
+from lensless.images.prepare import normalise_psf
 from lensless.physics.random import sample_generator
 from lensless.physics.system import System, get_system
 
@@ -49,23 +48,25 @@ def simulated(
     """Samples of the ready camera ``system``, made when asked for; each is a function of (seed, epoch, number).
 
     system, size, settings: see :func:`lensless.physics.system.get_system`. scenes: photographs, as for `lensless
-    simulate`. split: "train", "validation" or "test", of the photographs (:func:`split_pictures`). samples: in an epoch.
-    mask_seed, n_masks: seed of the first mask, and how many of consecutive seeds take turns. assumed: settings of the camera that the calibration believes in, whose
-    PSF the samples carry; psf_error: what else is wrong with that PSF. zoom: see :class:`lensless.data.scenes.Patch`.
-    cache: folder for the photographs shrunk to ``longest_side`` pixels, None for the user's cache. snr_db: of shot noise
-    in the place of the sensor's noise. augment: a further change of every sample. Raises InputError on unknown words, and on pictures that are missing, broken or
-    too few to split.
+    simulate`. split: "train", "validation" or "test", of the photographs (:func:`split_pictures`). samples: an epoch.
+    mask_seed, n_masks: seed of the first mask, and how many of consecutive seeds take turns. assumed: settings of the
+    camera that the calibration believes in, whose PSF the samples carry. psf_error: what else is wrong with that PSF,
+    drawn once for each mask. zoom: see :class:`lensless.data.scenes.Patch`. cache: folder for the photographs shrunk to
+    ``longest_side`` pixels, None for the user's cache. snr_db: of shot noise in the place of the sensor's noise.
+    augment: a further change of every sample. Raises InputError on unknown words, and on pictures that are missing,
+    broken or too few to split.
     """
     true = dict(settings or {})
     require(n_masks > 0, f"n_masks: expected at least 1, got {n_masks}")
     seeds = range(mask_seed, mask_seed + n_masks)
-    cameras = [camera(system, size, seed_of_mask, snr_db, _key(true)) for seed_of_mask in seeds]
+    cameras = [camera(system, size, mask, snr_db, _key(true)) for mask in seeds]
     psfs = None
     if assumed is not None or psf_error is not None:
         believed = _key(true | dict(assumed or {}))
-        psfs = [camera(system, size, seed_of_mask, snr_db, believed).psf for seed_of_mask in seeds]
+        psfs = [camera(system, size, mask, snr_db, believed).psf for mask in seeds]
     if psf_error is not None:
-        psfs = [_with_error(psf, psf_error, sample_generator(mask, 0)) for mask, psf in zip(seeds, psfs, strict=True)]
+        wrong = [psf_error(psf, sample_generator(mask, 0)) for mask, psf in zip(seeds, psfs, strict=True)]
+        psfs = [normalise_psf(psf)[0] for psf in wrong]
     return OnTheFlySimulation(
         cameras,
         psfs=psfs,
@@ -95,8 +96,8 @@ def random_cameras(
 ) -> RandomCameras:
     """Samples of many random cameras, :class:`RandomCameras`; their PSFs are computed by the first call and kept.
 
-    kinds, size, seed: of the :class:`MaskBank` of ``cameras`` cameras; seed also of the samples. workers: processes that
-    compute PSFs. cache: folder for PSFs and photographs, None for the user's cache. The others are those of
+    kinds, size, seed: of the :class:`MaskBank` of ``cameras`` cameras; seed also of the samples. workers: processes
+    that compute PSFs. cache: folder for PSFs and photographs, None for the user's cache. The others are those of
     :func:`simulated` and RandomCameras. Raises InputError as these do.
     """
     bank = MaskBank(_folder(cache) / "masks", kinds=kinds, count=cameras, size=size, seed=seed)
@@ -110,11 +111,6 @@ def random_cameras(
         zoom=zoom,
         seed=seed,
     )
-
-
-def _with_error(psf: Tensor, error: PSFError, generator: torch.Generator) -> Tensor:
-    wrong = error(psf, generator)
-    return wrong / wrong.sum((-2, -1)).mean()
 
 
 def _folder(cache: str | None) -> Path:

@@ -1,7 +1,8 @@
-"""Samples of cameras that are no camera in particular: to train a reconstruction for masks that it will never have met."""
+"""Samples of cameras that are no camera in particular, to train for masks that will never have been seen."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from lensless.data.sample import Sample
 from lensless.data.scenes import Patch, place_picture, read_picture
 from lensless.data.simulation import one_thread
 from lensless.errors import require
+from lensless.images.prepare import normalise_psf
 from lensless.physics.convolution import LenslessConvolution
 from lensless.physics.noise import add_noise_at_snr
 
@@ -35,10 +37,10 @@ class RandomCameras(Dataset):
 
         y = q(min(psf * x + b + n, full scale)) - b',      the sample's PSF is not psf but psf'
 
-    Sample i comes from camera i mod M of M, whose number is its mask label. Drawn from (seed, epoch, i) are the picture,
-    its place and mirroring, the ambient light b and what is subtracted for it, b' (3 % off), shot or Gaussian noise n at
-    an SNR between ``snr_db`` = [least, most] decibels, the exposure, which decides what saturates, the bits of the
-    quantisation q, and the calibration's error (:class:`PSFError`). Computed on one thread.
+    Sample i comes from camera i mod M of M, whose number is its mask label. Drawn from (seed, epoch, i) are the
+    picture, its place and mirroring, the ambient light b and what is subtracted for it, b' (3 % off), shot or Gaussian
+    noise n at an SNR between ``snr_db`` = [least, most] decibels, the exposure, which decides what saturates, the bits
+    of the quantisation q, and the calibration's error (:class:`PSFError`). Computed on one thread.
 
     pictures: files. length: samples an epoch. Raises InputError on no pictures and limits out of order.
     """
@@ -94,18 +96,20 @@ class RandomCameras(Dataset):
             mask=camera,
             measurement=measurement,
             scene=scene,
-            psf=wrong / wrong.sum((-2, -1)).mean(),
+            psf=wrong,
             origin={"picture": picture.name, "kind": self.bank.kind(camera)},
         )
-        return flip_sample(sample, vertical=chances[3] < 0.5, horizontal=chances[4] < 0.5)
+        sample = flip_sample(sample, vertical=chances[3] < 0.5, horizontal=chances[4] < 0.5)
+        return replace(sample, psf=normalise_psf(sample.psf)[0])
 
     def _place(self, picture: Tensor, field: tuple[int, int], generator: torch.Generator, *, whole: bool) -> Tensor:
         """A patch of the picture on all of the field, or on a part of it with black around."""
         if whole:
             return self.patch.cut(picture, field, generator)[0]
-        shares = torch.rand(2, 2, generator=generator, dtype=torch.float64)
-        size = [round(side * (LEAST_SHARE + (1 - LEAST_SHARE) * s)) for side, s in zip(field, shares[0].tolist(), strict=True)]
-        start = [round((f - n) * s) for f, n, s in zip(field, size, shares[1].tolist(), strict=True)]
+        sizes, places = torch.rand(2, 2, generator=generator, dtype=torch.float64).tolist()
+        shares = [LEAST_SHARE + (1 - LEAST_SHARE) * chance for chance in sizes]
+        size = [round(side * share) for side, share in zip(field, shares, strict=True)]
+        start = [round((side - part) * chance) for side, part, chance in zip(field, size, places, strict=True)]
         return place_picture(self.patch.cut(picture, size, generator)[0], field, size, start)
 
     def _measure(self, light: Tensor, generator: torch.Generator) -> Tensor:

@@ -41,8 +41,10 @@ class Contender:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor, LinearOperator]:
-        """(x, y, physics): the reconstructions of a batch, from y, what was measured less a background that no part takes,
-        with the camera as the samples' PSF has it."""
+        """(x, y, physics): reconstructions of a batch, what they are made of, and the camera as the PSF has it.
+
+        y is the measurement, less its background where no part takes one.
+        """
         physics, y, background = LenslessConvolution(batch.psf), batch.measurement, batch.background
         model = self.reconstruct if isinstance(self.reconstruct, ModularReconstruction) else None
         if background is not None and not (model and model.takes_background):

@@ -25,6 +25,8 @@ from lensless.versions import machine, versions
 KINDS = ("solver", "model", "train")
 ROW = (*KINDS, "iterations", "trained_on", "init", "sweep", "oracle")
 SWEEP = ("key", "values")
+# what sample i does not depend on: how many there are, and where the pictures, whose names count, lie on this machine
+OF_THIS_RUN = ("scenes", "cache", "folder", "samples")
 # what a system says besides its data
 ABOUT_SYSTEMS = ("x", "series", "seen")
 # keys of a solver that are for people who watch
@@ -113,8 +115,7 @@ class Suite:
         for name, system in self.systems.items():
             node = {key: value for key, value in system.items() if key not in ABOUT_SYSTEMS}
             dataset = build(OmegaConf.create(node), f"suite.systems.{name}")
-            # the pictures, not the folders that they lie in on this machine
-            identity = {key: value for key, value in node.items() if key not in ("scenes", "cache", "folder", "samples")}
+            identity = {key: value for key, value in node.items() if key not in OF_THIS_RUN}
             about = {key: system.get(key) for key in ("x", "series")}
             yield TestSystem(
                 name,
@@ -178,8 +179,9 @@ def _systems(suite: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
                 for value in sweep["values"]:
                     node = OmegaConf.create(system)
                     OmegaConf.update(node, sweep["key"], value, force_add=True)
-                    about = {"x": float(value if not isinstance(value, list) else value[-1]), "series": f"{name}, {label}"}
-                    yield f"{name}, {label} {about['x']:g}", OmegaConf.to_container(node) | about
+                    place = float(value[-1] if isinstance(value, list) else value)
+                    about = {"x": place, "series": f"{name}, {label}"}
+                    yield f"{name}, {label} {place:g}", OmegaConf.to_container(node) | about
 
 
 def _merged(common: Mapping[str, Any], own: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -208,8 +210,11 @@ def _named_systems(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The systems of these names: of the suite, a ready camera, or a data set's card."""
     for name in names:
-        members = {other: system for other, system in systems.items() if name in (other, system.get("series"))}
-        members |= {other: system for other, system in systems.items() if system.get("series", "").startswith(f"{name},")}
+        members = {
+            other: system
+            for other, system in systems.items()
+            if name in (other, system.get("series")) or system.get("series", "").startswith(f"{name},")
+        }
         if members:
             yield from members.items()
         elif name in system_names() and suite.get("system"):
