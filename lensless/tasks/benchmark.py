@@ -8,9 +8,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lensless.errors import check_name, require
+from lensless.evaluation.claims import answers
 from lensless.evaluation.figures import as_picture
 from lensless.evaluation.pictures import picture_file
 from lensless.evaluation.records import append_records, read_records
+from lensless.evaluation.report.files import write_report
+from lensless.evaluation.report.results import read_results
 from lensless.evaluation.runner import missing_records
 from lensless.evaluation.scoring import perceptual
 from lensless.images.write import write_json, write_png16
@@ -18,7 +21,7 @@ from lensless.memory import keep_freed_memory
 from lensless.tasks.multirun import multirun
 from lensless.tasks.session import pick_device
 from lensless.tasks.shards import of_shard
-from lensless.tasks.suite import Suite, read_description, run_training
+from lensless.tasks.suite import Suite, run_training
 from lensless.versions import version, versions
 
 PATHS = ("out", "scenes", "folder", "cache")
@@ -93,6 +96,9 @@ def keep_picture(out: Path, count: int, contender: str, system: str, image: int,
 
 def report(cfg: DictConfig) -> int:
     """Write the report of what is recorded."""
+    results = read_results(Path(cfg.out).expanduser(), cfg.suite.name)
+    files = write_report(results, answers(results.description, results.records))
+    print(f"{len(results.records)} records, {results.missing} missing: {', '.join(map(str, files))}")
     return 0
 
 
