@@ -18,8 +18,8 @@ from lensless.physics.psf import Optics, point_source_psf  # noqa: E402
 SENSOR = (3040, 4056)
 PIXEL = 1.55e-6
 CELLS = (54, 26)
-# patterns at once: few enough for memory that the allocator keeps, else half of the time is page faults
-TOGETHER = 4
+# bytes of PSFs at once: little enough for memory that the allocator keeps, else most of the time is page faults
+TOGETHER = 2**24
 
 
 def main() -> None:
@@ -31,11 +31,12 @@ def main() -> None:
     optics = Optics(sensor_shape=shape, pixel_pitch=pitch, distance=4e-3, wavelengths=lcd.wavelengths)
     optics = optics.demagnified(0.4)
     waves = job["backend"] == "waves"
+    together = 4 if waves else max(TOGETHER // (4 * 3 * shape[0] * shape[1]), 1)
 
     @torch.no_grad()
     def psfs(count: int) -> None:
-        for first in range(0, count, TOGETHER):
-            seeds = range(first, min(first + TOGETHER, count))
+        for first in range(0, count, together):
+            seeds = range(first, min(first + together, count))
             patterns = torch.stack([random_pattern(seed, CELLS) for seed in seeds])
             if waves:
                 point_source_psf(LCDMask(patterns, lcd=lcd), optics)

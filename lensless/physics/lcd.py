@@ -1,6 +1,7 @@
 """A liquid-crystal display as a programmable amplitude mask."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,26 +82,40 @@ class LCD:
         :func:`~lensless.physics.psf.point_source_psf` computes, blurs it by about sqrt(lambda d) on a sensor d away.
         Raises InputError for values outside [0, 1].
         """
-        colours = [self.cell_amplitudes(values, wavelength).square() for wavelength in self.wavelengths]
-        return self._draw(torch.stack(colours, dim=-3), grid)
+        return self._draw(self._opened(values), grid, row_factors=self._filters(values, self.wavelengths))
 
     def cell_amplitudes(self, values: Tensor, wavelength: float) -> Tensor:
         """sqrt(T) of every opening, (..., I, J), at one wavelength (metres) for values (..., I, J)."""
-        if values.ndim < 2 or not bool(((values >= 0) & (values <= 1)).all()):
-            raise InputError(
-                f"values: expected (..., rows, columns) in [0, 1], got {tuple(values.shape)} from "
-                f"{float(values.min()):.3g} to {float(values.max()):.3g}"
-            )
+        opened = self._opened(values)
+        return self._filters(values, (wavelength,)).sqrt().mT * opened.sqrt()
+
+    def _filters(self, values: Tensor, wavelengths: Sequence[float]) -> Tensor:
+        """Transmittance of the colour filter at wavelengths (L,) in every row of values (..., I, J), (L, I)."""
         order = np.argsort(self.wavelengths)
         at = np.asarray(self.wavelengths)[order]
-        colours = [np.interp(wavelength, at, np.asarray(row)[order]) for row in self.colour_filter]
-        rows = torch.tensor([colours[i % len(colours)] for i in range(values.shape[-2])]).to(values)
-        leak = 1 / self.contrast
-        return rows[:, None].sqrt() * (leak + (1 - leak) * self._quantised(values)).sqrt()
+        rows = np.stack([np.interp(wavelengths, at, np.asarray(row)[order]) for row in self.colour_filter])
+        return torch.from_numpy(rows[np.arange(values.shape[-2]) % len(rows)].T).to(values)
 
-    def _draw(self, cells: Tensor, grid: Grid) -> Tensor:
+    def _opened(self, values: Tensor) -> Tensor:
+        """Transmittance of every opening without its colour filter."""
+        lowest, highest = (float(value) for value in values.detach().aminmax())
+        if values.ndim < 2 or not (lowest >= 0 and highest <= 1):
+            raise InputError(
+                f"values: expected (..., rows, columns) in [0, 1], got {tuple(values.shape)} from {lowest:.3g} to "
+                f"{highest:.3g}"
+            )
+        leak = 1 / self.contrast
+        return leak + (1 - leak) * self._quantised(values)
+
+    def _draw(self, cells: Tensor, grid: Grid, *, row_factors: Tensor | None = None) -> Tensor:
         return draw_cells(
-            cells, grid, cell=self.cell, opening=self.opening, rotation=self.rotation, offset=self.offset
+            cells,
+            grid,
+            cell=self.cell,
+            opening=self.opening,
+            rotation=self.rotation,
+            offset=self.offset,
+            row_factors=row_factors,
         )
 
     def _quantised(self, values: Tensor) -> Tensor:

@@ -92,6 +92,24 @@ def test_turned_cells_against_supersampling():
     assert difference.mean() < 2e-3
 
 
+@pytest.mark.parametrize("rotation", [0.0, 0.04])
+def test_factors_of_rows_make_a_drawing_each(rotation):
+    values = torch.stack([random_pattern(seed, (7, 5)) for seed in range(6)]).double().unflatten(0, (2, 3))
+    factors = torch.tensor([[0.0, 0.3, 1.0, 0.0, 0.0, 0.5, 0.25], [1.0] * 7, [0.0] * 7], dtype=torch.float64)
+    geometry = {"cell": SMALL.cell, "opening": SMALL.opening, "offset": (2.3e-5, -7e-6), "rotation": rotation}
+    together = draw_cells(values, square(61, 97, 1.1e-5), **geometry, row_factors=factors)
+    alone = torch.stack(
+        [draw_cells(values * row[:, None], square(61, 97, 1.1e-5), **geometry) for row in factors], dim=-3
+    )
+    assert together.shape == (2, 3, 3, 61, 97)
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
+
+
+def test_a_display_beside_the_grid_is_dark():
+    drawn = draw_cells(torch.ones(2, 3, 4), square(9, 11, 1e-5), cell=SMALL.cell, offset=(3e-3, 0.0))
+    assert torch.equal(drawn, torch.zeros(2, 9, 11))
+
+
 def test_a_single_cell_lies_where_its_address_says():
     values = torch.zeros(9, 5, dtype=torch.float64)
     values[2, 4] = 1
@@ -197,6 +215,20 @@ def test_drawing_is_differentiable_in_values_and_geometry():
     angle = torch.tensor(0.17, dtype=torch.float64, requires_grad=True)
     arguments = (values, leaf(4.03, 7.1), leaf(3.1, 6.2), angle, leaf(0.21, -0.43))
     assert torch.autograd.gradcheck(draw, arguments)
+
+
+def test_drawing_straight_cells_is_differentiable_too():
+    def draw(values, cell, opening, offset, factors):
+        return draw_cells(
+            values, square(13, 17, 1.0), cell=cell, opening=opening, offset=offset, row_factors=factors
+        )
+
+    def leaf(*numbers):
+        return torch.tensor(numbers, dtype=torch.float64).requires_grad_()
+
+    values = random_pattern(3, (2, 3, 2)).double().requires_grad_()
+    factors = torch.tensor([[0.7, 0.2, 0.4], [1.0, 0.5, 0.9]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(draw, (values, leaf(4.03, 7.1), leaf(3.1, 6.2), leaf(0.21, -0.43), factors))
 
 
 def test_gradients_pass_through_rounding_and_dark_filters():

@@ -1,5 +1,7 @@
 """A rectangular array of cells with rectangular openings, drawn on a grid by the area they cover."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,6 +19,7 @@ def draw_cells(
     opening: tuple[float, float] | Tensor | None = None,
     rotation: float | Tensor = 0.0,
     offset: tuple[float, float] | Tensor = (0.0, 0.0),
+    row_factors: Tensor | None = None,
 ) -> Tensor:
     """m(r) = sum_ij values(i, j) (share of sample r that lies in the opening of cell (i, j)).
 
@@ -27,7 +30,9 @@ def draw_cells(
 
     values: (..., I, J). cell: pitch (c_y, c_x) of the array, metres. opening: (height, width) of the
     transparent part, metres, default the whole cell. rotation: radians. offset: (y, x), metres.
-    Returns (..., H, W). Raises InputError for cells smaller than a sample or openings larger than the cell.
+    row_factors: (L, I); with them L drawings are returned, (..., L, H, W), the values of row i times factor (l, i) in
+    drawing l, else one, (..., H, W). Raises InputError for cells smaller than a sample or openings larger than
+    the cell.
     """
     y, x = grid.coordinates(values.device)
     rotation, cell, opening, offset = (
@@ -40,15 +45,20 @@ def draw_cells(
     _check(cell, opening, footprint)
     y, x = y - offset[0], x - offset[1]
     if not rotation.requires_grad and float(rotation) == 0:
-        columns = _shares(x.mT, values.shape[-1], cell[1], opening[1], footprint[1])
-        lines = (values @ columns.to(values.dtype).mT).flatten(0, -2)
-        rows, shares = _two_nearest(y, values.shape[-2], cell[0], opening[0], footprint[0])
-        first = torch.arange(0, len(lines), values.shape[-2], device=lines.device)
-        touched = first[:, None] + rows.flatten(1)[:, None]
-        drawn = _weighted_sums(lines, touched.flatten(1), shares.flatten(1).repeat(1, len(first)))
-        return drawn.reshape(*values.shape[:-2], *grid.shape)
-    rows, row_shares = _two_nearest(cos * y + sin * x, values.shape[-2], cell[0], opening[0], footprint[0])
-    columns, column_shares = _two_nearest(cos * x - sin * y, values.shape[-1], cell[1], opening[1], footprint[1])
+        columns, shares = _two_nearest(x[0], values.shape[-1], cell[1], lambda d: _overlap(d, opening[1], dx))
+        weights = shares.new_zeros(values.shape[-1], x.shape[1]).scatter_add(0, columns, shares)
+        lines = values @ weights.to(values.dtype)
+        rows, shares = _two_nearest(y[:, 0], values.shape[-2], cell[0], lambda d: _overlap(d, opening[0], dy))
+        return _sums_of_lines(lines, rows, shares if row_factors is None else shares * row_factors[:, rows])
+    if row_factors is not None:
+        values = values.unsqueeze(-3) * row_factors.to(values.dtype)[..., None]
+    down, across = cos * y + sin * x, cos * x - sin * y
+    rows, row_shares = _two_nearest(
+        down, values.shape[-2], cell[0], lambda d: _share(d, opening[0], footprint[0])
+    )
+    columns, column_shares = _two_nearest(
+        across, values.shape[-1], cell[1], lambda d: _share(d, opening[1], footprint[1])
+    )
     touched = rows[:, None] * values.shape[-1] + columns[None]
     shares = row_shares[:, None] * column_shares[None]
     patterns = values.reshape(-1, values.shape[-2] * values.shape[-1])
@@ -61,27 +71,50 @@ def _weighted_sums(table: Tensor, index: Tensor, share: Tensor) -> Tensor:
     return F.embedding_bag(index.T, table, per_sample_weights=share.T.to(table.dtype), mode="sum")
 
 
-def _shares(position: Tensor, count: int, cell: Tensor, opening: Tensor, footprint: Tensor) -> Tensor:
-    """Share of each sample at ``position`` (n, 1) inside each of ``count`` openings, (n, count)."""
-    centres = (torch.arange(count, device=cell.device) - count // 2) * cell
-    return _share(position - centres, opening, footprint)
+def _sums_of_lines(lines: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
+    """sum_k share(..., k, h) lines(..., row(k, h)): lines (..., I, W), rows (2, H), shares (2, H) or (L, 2, H).
+
+    Shares of zero, such as those of rows that a colour filter darkens, cost nothing. Returns (..., H, W) or
+    (..., L, H, W).
+    """
+    shares = shares.mT.to(lines.dtype)
+    kept = shares != 0
+    table, (count, width) = lines.flatten(0, -2), lines.shape[-2:]
+    first = torch.arange(0, len(table), count, device=lines.device)[:, None]
+    index = first + rows.mT.expand(shares.shape)[kept]
+    share = shares[kept].expand(index.shape)
+    ends = kept.sum(-1).flatten().cumsum(0)
+    starts = F.pad(ends, (1, -1)) + first // count * index.shape[1]
+    drawn = F.embedding_bag(
+        index.flatten(), table, starts.flatten(), per_sample_weights=share.flatten(), mode="sum"
+    )
+    return drawn.reshape(*lines.shape[:-2], *shares.shape[:-1], width)
 
 
 def _two_nearest(
-    position: Tensor, count: int, cell: Tensor, opening: Tensor, footprint: Tensor
+    position: Tensor, count: int, cell: Tensor, share: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Indices and shares, each (2, H, W), of the cells that a sample at ``position`` can touch along one axis."""
+    """Indices and shares, each (2, ...), of the cells that a sample at ``position`` (...) can touch along one axis.
+
+    share: of a sample inside the opening of a cell, from its distance to the cell's centre.
+    """
     place = position / cell + count // 2
     first = place.detach().floor()
     index = torch.stack((first, first + 1))
-    share = _share((place - index) * cell, opening, footprint)
     inside = (index >= 0) & (index < count)
-    return index.clamp(0, count - 1).long(), torch.where(inside, share, 0.0)
+    return index.clamp(0, count - 1).long(), torch.where(inside, share((place - index) * cell), 0.0)
+
+
+def _overlap(distance: Tensor, opening: Tensor, width: float) -> Tensor:
+    """Share of samples, ``width`` wide and ``distance`` from the middle of an opening, that lies inside it."""
+    end = torch.minimum(distance + width / 2, opening / 2)
+    return (end - torch.maximum(distance - width / 2, -opening / 2)).clamp_min(0) / width
 
 
 def _share(distance: Tensor, opening: Tensor, footprint: Tensor) -> Tensor:
-    """Share of samples, ``distance`` from the middle of an opening, that lies between its two edges."""
-    return _below(distance - opening / 2, footprint) - _below(distance + opening / 2, footprint)
+    """The same for turned samples; ``footprint``: see :func:`_below`."""
+    upper, lower = _below(torch.stack((distance - opening / 2, distance + opening / 2)), footprint)
+    return upper - lower
 
 
 def _below(distance: Tensor, footprint: Tensor) -> Tensor:
@@ -100,11 +133,13 @@ def _below(distance: Tensor, footprint: Tensor) -> Tensor:
 def _check(cell: Tensor, opening: Tensor, footprint: tuple[Tensor, Tensor]) -> None:
     require_positive("cell", cell)
     require_positive("opening", opening)
-    if bool((opening > cell * (1 + 1e-9)).any()):
-        raise InputError(f"opening: expected at most the cell {cell.tolist()} m, got {opening.tolist()} m")
-    across = torch.stack([widths.detach().sum() for widths in footprint])
-    if bool((across > cell * (1 + 1e-9)).any()):
+    cells, openings, across = (
+        lengths.detach().tolist() for lengths in (cell, opening, torch.stack(footprint).sum(1))
+    )
+    if any(part > whole * (1 + 1e-9) for part, whole in zip(openings, cells, strict=True)):
+        raise InputError(f"opening: expected at most the cell {cells} m, got {openings} m")
+    if any(sample > whole * (1 + 1e-9) for sample, whole in zip(across, cells, strict=True)):
         raise InputError(
-            f"cell: {cell.tolist()} m is finer than the grid can hold, whose samples measure {across.tolist()} m "
+            f"cell: {cells} m is finer than the grid can hold, whose samples measure {across} m "
             "across the cells; expected a grid of smaller pitch"
         )
