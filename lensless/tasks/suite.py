@@ -202,7 +202,8 @@ def _chosen(names: Sequence[str], rows: dict[str, dict[str, Any]]) -> Iterator[t
         elif name in zoo.names() or "/" in name or Path(name).expanduser().is_dir():
             yield name, {"model": name}
         else:
-            check_name("models", name, [*rows, *solvers, *zoo.names()])
+            of_suite = dict.fromkeys(row.get("tuning") or row.get("series") or other for other, row in rows.items())
+            check_name("models", name, [*of_suite, *solvers, *zoo.names()])
 
 
 def _named_systems(
@@ -222,7 +223,7 @@ def _named_systems(
         elif name in card_names() or Path(name).expanduser().exists():
             yield name, {"_target_": "lensless.data.dataset.load_dataset", "card": name, "split": "test"}
         else:
-            check_name("systems", name, [*systems, *system_names(), *card_names()])
+            check_name("systems", name, [*suite["systems"], *system_names(), *card_names()])
 
 
 def read_description(out: Path) -> dict[str, Any]:
