@@ -1,4 +1,4 @@
-"""A benchmark on a Ray cluster of two nodes of which something is killed in mid-run: nothing is lost, nothing counts twice.
+"""A benchmark on a Ray cluster of two nodes, a part killed in mid-run: nothing is lost, nothing counts twice.
 
 Needs `pip install hydra-ray-launcher`, which continuous integration has not.
 """
