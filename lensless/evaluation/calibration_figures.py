@@ -70,3 +70,20 @@ def linearity_figure(points: np.ndarray, law: tuple[float, float], transfer: np.
     for axis in (response, photons):
         axis.grid(alpha=0.3, which="both")
     return figure
+
+
+def mask_fit_figure(measured: Tensor, model: Tensor, title: str) -> Figure:
+    """A measured PSF (C, H, W), the fitted model of it, and what is left, on the measured one's scale."""
+    figure = Figure(figsize=(13, 3.8), layout="constrained")
+    axes = figure.subplots(1, 3)
+    level = white_level(as_picture(measured))
+    for axis, image, name in zip(axes, (measured, model), ("measured", "model"), strict=False):
+        shown = linear_to_srgb((as_picture(image) / level).clamp(0, 1))
+        axis.imshow(shown.movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)
+        axis.set_title(name, fontsize=10)
+    left = ((measured - model).mean(0) / level).numpy()
+    shown = axes[2].imshow(left, cmap="RdBu_r", vmin=-0.3, vmax=0.3)
+    figure.colorbar(shown, ax=axes[2], shrink=0.8)
+    axes[2].set_title("measured - model, mean of the channels over white", fontsize=10)
+    figure.suptitle(title, fontsize=10)
+    return figure

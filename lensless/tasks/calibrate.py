@@ -4,15 +4,16 @@ from omegaconf import DictConfig
 
 from lensless.errors import check_name
 from lensless.tasks.calibrate_linearity import check_linearity
+from lensless.tasks.calibrate_mask import fit_geometry
 from lensless.tasks.calibrate_psf import measure_psfs
 
 # taken literally
-PATHS = ("records", "darks", "flat", "out")
+PATHS = ("records", "darks", "flat", "psf", "frames", "out")
 POSITIONAL = "action"
 
 
 def run(cfg: DictConfig) -> int:
     """Do ``cfg.action``; returns 0 whatever the verdict."""
-    actions = {"psf": measure_psfs, "linearity": check_linearity}
+    actions = {"psf": measure_psfs, "linearity": check_linearity, "mask": fit_geometry}
     check_name("action", str(cfg.action), list(actions))
     return actions[cfg.action](cfg)
