@@ -121,5 +121,5 @@ def sweep_svg(sweep: Sweep, tables: Tables, measure: Measure) -> str:
             stream, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
         )
     text = stream.getvalue()
-    text = re.sub(r' id="[A-Za-z0-9]+_\d+"', "", text[text.index("<svg") :])
+    text = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text[text.index("<svg") :])
     return text.replace(INK, "currentColor")

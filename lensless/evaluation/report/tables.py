@@ -60,7 +60,7 @@ class Tables:
 
     def reference(self) -> Row:
         """The model that others are compared with unless a reader chooses: the shipped one where it has numbers, or the
-        best on the mean of those that were scored on most systems."""
+        best on the mean of those that were scored on most images."""
         scores = {row: self._scores(row) for row in self.results.rows}
         named = [row for row in scores if row.name == PREFERRED and scores[row]]
         most = max(map(len, scores.values()))
@@ -68,9 +68,8 @@ class Tables:
         return named[0] if named else max(complete, key=lambda row: fmean(scores[row] or [0]))
 
     def _scores(self, row: Row) -> list[float]:
-        """The mean of each system on which a row has numbers."""
-        found = [self._values(row, column, self.results.headline) for column in self.results.columns]
-        return [fmean(values.values()) for values in found if values]
+        values = [self._values(row, column, self.results.headline) for column in self.results.columns]
+        return [value for of_column in values for value in of_column.values()]
 
     def _interval(self, row: Row, columns: Sequence[Column], measure: Measure) -> Interval | None:
         values, pictures = [], []

@@ -103,7 +103,7 @@ def test_the_reference_is_the_shipped_model_or_the_best_mean(tables, folder):
     assert Tables(read_results(folder.out, "suite")).reference().name == "universal"
 
 
-def test_a_model_scored_on_fewer_systems_is_no_reference(folder):
+def test_a_model_scored_on_fewer_images_is_no_reference(folder):
     folder.describe()
     folder.fill({("tape", "tape"): (40, 40), ("fza", "tape"): (10, 10), ("fza", "fza"): (10, 10)})
     assert Tables(read_results(folder.out, "suite")).reference().name == "fza"
