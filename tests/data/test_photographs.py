@@ -51,7 +51,8 @@ def test_settings_change_the_camera(tmp_path):
 def test_a_wrong_turn_is_believed_while_the_true_one_measures(tmp_path):
     right, wrong = make(tmp_path, snr_db=70.0), make(tmp_path, snr_db=70.0, assumed={"mask.lcd.rotation": 0.2})
     torch.testing.assert_close(wrong[1].measurement, right[1].measurement)
-    torch.testing.assert_close(wrong[1].psf, get_system("digicam", size="tiny", settings={"mask.lcd.rotation": 0.2}).psf)
+    believed = get_system("digicam", size="tiny", settings={"mask.lcd.rotation": 0.2}).psf
+    torch.testing.assert_close(wrong[1].psf, believed)
     misfits = [
         float((LenslessConvolution(one.psf)(one.scene[None])[0] - one.measurement).norm() / one.measurement.norm())
         for one in (right[1], wrong[1])
@@ -92,7 +93,7 @@ def test_random_cameras_compute_their_masks_once(tmp_path):
 def test_wrong_words_are_refused(tmp_path):
     with pytest.raises(InputError, match="split: 'tst' is not known; did you mean test"):
         make(tmp_path, split="tst")
-    with pytest.raises(InputError, match="settings: digicam has no key 'mask.slope'; see configs/system/digicam.yaml"):
+    with pytest.raises(InputError, match=r"settings: digicam has no key 'mask.slope'; see configs/system/digicam.yaml"):
         make(tmp_path, settings={"mask.slope": 1.0})
     with pytest.raises(InputError, match="n_masks: expected at least 1, got 0"):
         make(tmp_path, n_masks=0)

@@ -120,5 +120,5 @@ def test_records_of_another_configuration_do_not_count():
 
 
 def test_an_unknown_claim_is_refused():
-    with pytest.raises(InputError, match="statements.claim: 'beter' is not known; did you mean better"):
+    with pytest.raises(InputError, match=r"statements.claim: 'beter' is not known; did you mean better"):
         ask({"claim": "beter"})

@@ -1,4 +1,4 @@
-"""The shipped suites: every row and system can be made, every training composes, every statement asks for what is there."""
+"""The shipped suites: rows and systems can be made, trainings compose, statements ask for what is there."""
 
 import pytest
 
