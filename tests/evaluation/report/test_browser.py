@@ -120,13 +120,16 @@ def test_the_colour_of_a_cell_is_the_best_one_in_either_direction(reader):
 
 
 def test_another_reference_changes_the_differences(reader):
+    def last_row_on_tape():
+        return reader.driver.find_element(By.CSS_SELECTOR, "#difference tbody tr:last-child td").text.splitlines()[1:]
+
     assert reader.cells("difference")["tape"] == ["▲ +5.00", "▼ -6.00", "0.00", "▼ -0.33"]
+    assert last_row_on_tape() == ["+4.00 to +6.00", "2 : 0, p 0.50"]
     reader.choose("reference", "tape")
     found = reader.cells("difference")
     assert found["fza"] == ["▼ -5.00", "▲ +6.00", "0.00", "▲ +0.33"]
     assert "tape" not in found
-    cell = reader.driver.find_element(By.CSS_SELECTOR, "#difference tbody tr:last-child td")
-    assert cell.text.splitlines()[1:] == ["-6.00 to -4.00", "0 : 2, p 0.50"]
+    assert last_row_on_tape() == ["-6.00 to -4.00", "0 : 2, p 0.50"]
 
 
 def test_the_slider_moves_the_clip_by_keys_and_by_the_pointer(reader):
