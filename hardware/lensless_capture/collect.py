@@ -4,12 +4,13 @@ import hashlib
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from lensless_capture.screens.base import black, mean_light, place, point
 
 # Of the point of light, in heights of the display.
 RADIUS = 0.02
+# Frames that are compressed and written at once; each holds four times its size in memory.
+WRITERS = 2
 # Frames tried for one record, and pauses (seconds) before the rig is opened again when nothing was written in between.
 TRIES = 8
 PAUSES = (0.2, 1, 5, 15, 60, 60, 60)
@@ -113,7 +116,7 @@ class _Run:
         self.settings = {point: self._carried_over(point) for point in (False, True)}
         self.forecast = None if collection.auto is None else Forecast(collection.auto)
         self.shown = self.masked = self.last = self.digest = None
-        self.light = 0.0
+        self.light, self.counting = 0.0, Lock()
         self.rejected: Counter[str] = Counter()
 
     def go(self) -> RecordFolder:
@@ -123,33 +126,36 @@ class _Run:
             self._take(next(shot for shot in self.shots if shot.kind == "scene"))
         done = len(self.shots) - len(missing)
         with (
-            tqdm(total=len(self.shots), initial=done, unit="frame", smoothing=0.05) as bar,
-            ThreadPoolExecutor(max_workers=1) as writer,
+            tqdm(total=len(self.shots), initial=done, unit="frame", smoothing=0.05) as self.bar,
+            ThreadPoolExecutor(max_workers=WRITERS) as writers,
         ):
-            written = None
+            writing: deque[Future[None]] = deque()
             for number in missing:
-                shot = self.shots[number]
-                frame = self._take(shot)  # while the one before is compressed and written
-                verdict = self._verdict(shot, frame)
-                notes = {"scene_sha256": self.digest, "rejected": self.rejected}
-                if written is not None:
-                    written.result()
-                written = writer.submit(self._write, number, shot, frame, verdict, notes, bar)
-            if written is not None:
+                frame = self._take(self.shots[number])  # while those before are compressed and written
+                verdict, drift = self._verdict(self.shots[number], frame), self._drift(number, frame)
+                notes = {"scene_sha256": self.digest, "rejected": self.rejected, "drift": drift}
+                if len(writing) == WRITERS:
+                    writing.popleft().result()
+                writing.append(writers.submit(self._write, number, frame, verdict, notes))
+            for written in writing:
                 written.result()
         return self.records
 
-    def _write(
-        self, number: int, shot: Shot, frame: Frame, verdict: str | None, notes: dict[str, Any], bar: tqdm
-    ) -> None:
-        dim = shot.kind == "psf" and verdict != "good"
-        drift = None if dim else self.drift.of(number, shot, frame)
-        self.records.write(number, frame, **vars(shot), verdict=verdict, notes={**notes, "drift": drift})
-        self.report.written += 1
+    def _write(self, number: int, frame: Frame, verdict: str | None, notes: dict[str, Any]) -> None:
+        self.records.write(number, frame, **vars(self.shots[number]), verdict=verdict, notes=notes)
+        with self.counting:
+            self.report.written += 1
+            self.bar.update()
+
+    def _drift(self, number: int, frame: Frame) -> dict[str, Any] | None:
+        shot = self.shots[number]
+        if shot.kind == "psf" and self._verdict(shot, frame) != "good":
+            return None
+        drift = self.drift.of(number, shot, frame)
         said = None if drift is None else warning(drift)
         if said is not None:
             tqdm.write(f"record {number:06d}: {said}", file=sys.stderr)
-        bar.update()
+        return drift
 
     def _take(self, shot: Shot) -> Frame:
         self._show(shot)

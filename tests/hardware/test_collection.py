@@ -129,7 +129,7 @@ def test_a_full_disk_stops_it_and_space_lets_it_go_on(scenes, virtual, tmp_path,
     written = []
 
     def write_until_full(file, content):
-        if len(written) == 9:
+        if len(written) >= 9:
             raise OSError(28, "No space left on device", str(file))
         written.append(file)
         whole(file, content)
@@ -141,9 +141,10 @@ def test_a_full_disk_stops_it_and_space_lets_it_go_on(scenes, virtual, tmp_path,
         patch.setattr(module, "write_whole", write_until_full)
         with pytest.raises(OSError, match="No space left on device"):
             gather(out, scenes, virtual())
-    # a manifest and four pairs
-    assert len(records(out)) == 4
-    assert gather(out, scenes, virtual()).written == len(KINDS) - 4
+    # a manifest and eight files of two writers: four pairs, or three and two halves
+    before = len(records(out))
+    assert before in (3, 4)
+    assert gather(out, scenes, virtual()).written == len(KINDS) - before
     check(out)
 
 
