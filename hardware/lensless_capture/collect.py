@@ -84,6 +84,8 @@ def collect(
     InputError on wrong input and OSError on a full disk; what is written stays, and the next call goes on from there.
     """
     report, scenes, failures = Report(), list_scenes(collection.scenes), 0
+    if not (out / "manifest.json").exists():
+        _check(collection.scenes, scenes)
     while True:
         before = report.written
         try:
@@ -99,6 +101,12 @@ def collect(
             report.reopened += 1
             tqdm.write(f"{error}; trying again in {pauses[failures]:g} s", file=sys.stderr)
             time.sleep(pauses[failures])
+
+
+def _check(folder: Path, scenes: list[str]) -> None:
+    """Raise InputError for a picture that cannot be read, at the beginning rather than in the middle of a night."""
+    for scene in tqdm(scenes, desc="looking at the pictures", unit="picture", leave=False):
+        read_picture(folder / scene)
 
 
 class _Run:

@@ -181,6 +181,14 @@ def test_a_record_names_what_was_shown(scenes, virtual, tmp_path):
         assert {"bits", "bayer", "black_level", "exposure", "gain", "colour_gains", "temperature"} <= set(record)
 
 
+def test_a_picture_that_cannot_be_read_is_said_before_anything_is_measured(scenes, virtual, tmp_path):
+    whole = (scenes / "5.png").read_bytes()
+    (scenes / "5.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"5\.png: cannot be read as a picture"):
+        gather(tmp_path / "out", scenes, virtual())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_rig_without_a_display_and_another_plan_are_refused(scenes, virtual, tmp_path):
     out, bare = tmp_path / "out", tmp_path / "bare.toml"
     bare.write_text('[camera]\nkind = "virtual"\n')
