@@ -69,9 +69,9 @@ class Scores:
 def answers(description: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> list[Answer]:
     """What the records say about the `statements` of a suite's description.
 
-    A statement is {text, claim, ...}: with claim "better" the `model` is compared with each model of `than` on each of
-    `systems` by each of `metrics`, and "yes" means that every difference's interval lies above 0 and, with `apart`, that
-    the two means' intervals do not overlap. With claim "larger_gain" the mean difference of the first and the second
+    A statement is {text, claim, ...}. With claim "better" the `model` is compared with each model of `than` on each of
+    `systems` by each of `metrics`, and "yes" means that every difference's interval lies above 0 and, with `apart`,
+    that the two means' intervals do not overlap. With claim "larger_gain" the mean difference of the first and the second
     model of `gain` on the system `gain[2]` is compared with that of `over`, image by image. "no" means an interval on
     the other side of 0. Raises InputError on another claim.
     """

@@ -81,7 +81,7 @@ def score(cfg: DictConfig) -> int:
                 for lines in found:
                     append_records(file, [line | {"suite": cfg.suite.name, "versions": versions()} for line in lines])
                     made += len(lines)
-    print(f"{made} records made, {len(records.by_key)} were there, {records.repeated} repeated: {suite.out / 'records'}")
+    print(f"{made} records made, {len(known)} were there, {records.repeated} repeated: {suite.out / 'records'}")
     if waiting:
         print(f"not trained yet, so not scored: {', '.join(waiting)}; run `lensless benchmark train` for them")
     write_json(suite.out / f"{cfg.suite.name}.json", suite.describe(contenders, systems))

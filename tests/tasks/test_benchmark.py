@@ -1,4 +1,4 @@
-"""`lensless benchmark` from end to end at the smallest size: train, score, report, go on, and what it says of bad input."""
+"""`lensless benchmark` from end to end at the smallest size: train, score, report, go on, refuse bad input."""
 
 import json
 

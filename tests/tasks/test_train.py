@@ -11,12 +11,12 @@ import time
 import pytest
 
 from lensless.cli import main
+from lensless.data.photographs import split_pictures
 from lensless.errors import InputError
 from lensless.models.pretrained import Model
 from lensless.tasks.compose import build, compose, groups
 from lensless.training.checkpoints import WholeCheckpoints
 from lensless.training.curves import curve, read_curves
-from lensless.data.photographs import split_pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
