@@ -121,7 +121,7 @@ class _Run:
         self.records = RecordFolder.open(out, rig.camera.info, told, **rig.surroundings())
         report.quarantined += len(self.records.damaged)
         self.drift = Drift(self.records, self.shots)
-        self.settings = {point: self._carried_over(point) for point in (False, True)}
+        self.settings = {group: self._carried_over(group) for group in ("scene", "psf")}
         self.forecast = None if collection.auto is None else Forecast(collection.auto)
         self.shown = self.masked = self.last = self.digest = None
         self.light, self.counting = 0.0, Lock()
@@ -167,13 +167,11 @@ class _Run:
 
     def _take(self, shot: Shot) -> Frame:
         self._show(shot)
-        self.rejected, point = Counter(), shot.kind == "psf"
+        self.rejected, group, info = Counter(), _group(shot), self.rig.camera.info
         if self.forecast is not None and shot.kind == "scene":
-            self.settings[point] = self.forecast.settings(
-                shot.mask, self.light, self.settings[point], self.rig.camera.info
-            )
+            self.settings[group] = self.forecast.settings(shot.mask, self.light, self.settings[group], info)
         for _ in range(TRIES):
-            frame = self.rig.camera.capture(self.settings[point])
+            frame = self.rig.camera.capture(self.settings[group])
             if self.last is not None and frame.reported.timestamp <= self.last:
                 self.rejected["stale"] += 1
                 continue
@@ -181,16 +179,15 @@ class _Run:
             if self.forecast is not None and shot.kind == "scene":
                 self.forecast.note(shot.mask, self.light, frame)
             wanted = self._wanted(shot, frame)
-            if wanted == self.settings[point]:
+            if wanted == self.settings[group]:
                 return frame
-            if not point:  # points of light are few, and each is looked for anew
+            if group == "scene":  # for a point of light that is how its exposure is found
                 self.rejected["exposure"] += 1
-            self.settings[point] = wanted
+            self.settings[group] = wanted
         raise DeviceError(f"camera: {TRIES} frames in a row were stale or badly exposed; is the light flickering?")
 
     def _wanted(self, shot: Shot, frame: Frame) -> Settings:
-        auto = self._auto(shot)
-        settings = self.settings[shot.kind == "psf"]
+        auto, settings = self._auto(shot), self.settings[_group(shot)]
         return settings if auto is None else auto.next(frame, settings, self.rig.camera.info)
 
     def _auto(self, shot: Shot) -> AutoExposure | None:
@@ -202,7 +199,7 @@ class _Run:
     def _verdict(self, shot: Shot, frame: Frame) -> str | None:
         auto = self._auto(shot)
         if auto is not None:
-            return auto.verdict(frame, self.settings[shot.kind == "psf"], self.rig.camera.info)
+            return auto.verdict(frame, self.settings[_group(shot)], self.rig.camera.info)
         return f"fixed: {saturated(frame):.2%} of the pixels clipped" if shot.kind == "scene" else None
 
     def _show(self, shot: Shot) -> None:
@@ -230,11 +227,10 @@ class _Run:
         self.digest = hashlib.sha256(file.read_bytes()).hexdigest()
         return place(read_picture(file), size, height=at.height, shift=at.shift, brightness=at.brightness)
 
-    def _carried_over(self, point: bool) -> Settings:
-        """The settings of the last record of points of light, or of the others, so that a run that was cut goes on as
-        it was."""
-        same = [number for number in self.records.numbers() if (self.shots[number].kind == "psf") == point]
-        if not same or (self.collection.auto is None and not point):
+    def _carried_over(self, group: str) -> Settings:
+        """The settings of the last record of a group of shots, so that a run that was cut goes on as it was."""
+        same = [number for number in self.records.numbers() if _group(self.shots[number]) == group]
+        if not same or (self.collection.auto is None and group == "scene"):
             return self.collection.settings
         last, info = self.records.record(same[-1]), self.rig.camera.info
         (shortest, longest), (lowest, highest) = info.exposure_range, info.gain_range
@@ -243,3 +239,8 @@ class _Run:
             exposure=min(max(last["exposure"], shortest), longest),
             gain=min(max(last["gain"], lowest), highest),
         )
+
+
+def _group(shot: Shot) -> str:
+    """Shots of a group have their exposure in common: points of light, and all others, as the scenes have it."""
+    return "psf" if shot.kind == "psf" else "scene"
