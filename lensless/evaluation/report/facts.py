@@ -38,15 +38,11 @@ def _pictures(results: Results, column: Column) -> int:
 
 
 def _records(results: Results) -> str:
-    counts = {
-        "used": len(results.records),
-        "missing": results.missing,
-        "lines damaged": len(results.damaged),
-        "lines repeated": results.repeated,
-        "of another version of the library left out": results.other_versions,
-    }
-    text = ", ".join(f"{count} {what}" for what, count in counts.items())
-    return text + ("; `lensless benchmark score` computes what is missing" if results.missing else "")
+    text = (
+        f"{len(results.records)} used, {results.missing} missing, {results.other_versions} of other versions of the "
+        f"library left out; damaged lines: {len(results.damaged)}, repeated lines: {results.repeated}"
+    )
+    return text + (". `lensless benchmark score` computes what is missing." if results.missing else "")
 
 
 def _span(counts: list[int]) -> str:

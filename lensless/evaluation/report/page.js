@@ -40,8 +40,8 @@ const everyRow = data.rows.map((_, row) => row);
 
 function groupsOf(columns) {
   const groups = element("tr", "", element("th", ""));
-  for (const [seen, label] of [[true, "systems that a model here was trained on"], [false, "unseen systems"]]) {
-    const group = element("th", seen ? "group" : "group apart", element("span", "", label));
+  for (const [seen, label] of [[true, "seen in training"], [false, "unseen"]]) {
+    const group = element("th", seen ? "group" : "group apart", label);
     group.colSpan = columns.filter((column) => column.seen === seen).length;
     group.scope = "colgroup";
     if (columns.some((column) => column.seen === seen)) groups.append(group);

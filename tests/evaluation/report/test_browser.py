@@ -87,7 +87,7 @@ def test_the_page_opens_with_answers_and_the_matrix(reader):
         "fza": ["▼ +5.00", ""],
     }
     groups = [cell.text for cell in reader.driver.find_elements(By.CSS_SELECTOR, "#matrix .group")]
-    assert groups == ["systems that a model here was trained on", "unseen systems"]
+    assert groups == ["seen in training", "unseen"]
     assert not reader.find("sweeps").is_displayed()
 
 
