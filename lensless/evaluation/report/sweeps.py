@@ -32,7 +32,7 @@ STYLE = {
 }
 DECADE = 10
 # of a legend: columns, and the height of a line in inches
-COLUMNS, LINE = 3, 0.2
+COLUMNS, LINE = 2, 0.2
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def sweep_figure(sweep: Sweep, tables: Tables, measure: Measure) -> Figure:
     axis.spines[["top", "right"]].set_visible(False)
     # inches, for a layout engine would draw everything twice
     legend = LINE * math.ceil(len(axis.lines) / COLUMNS)
-    width, height = 6.4, 3.4 + legend
+    width, height = 4.8, 2.9 + legend
     figure.set_size_inches(width, height)
     figure.subplots_adjust(
         left=0.65 / width, right=1 - 0.1 / width, bottom=(0.5 + legend) / height, top=1 - 0.1 / height
