@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,15 @@ class Records:
         return iter(self.by_key.values())
 
 
+@dataclass(frozen=True)
+class Known:
+    """Which records a folder holds, by their keys alone; damaged and repeated as for :class:`Records`."""
+
+    keys: set[str]
+    damaged: list[str]
+    repeated: int
+
+
 def record_key(*parts: Any) -> str:
     """sha256 of whatever decides a record, as JSON can hold it."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
@@ -39,19 +48,34 @@ def read_records(folder: Path) -> Records:
     """All records in the files of ``folder``, those of other machines that were copied there included."""
     by_key: dict[str, dict[str, Any]] = {}
     damaged, repeated = [], 0
+    for place, record in _lines(folder):
+        if record is None:
+            damaged.append(place)
+        elif by_key.setdefault(record["key"], record) is not record:
+            repeated += 1
+    return Records(by_key, damaged, repeated)
+
+
+def known_records(folder: Path) -> Known:
+    """The keys of all records in the files of ``folder``, in a small part of the memory that the records take."""
+    keys: set[str] = set()
+    damaged, repeated = [], 0
+    for place, record in _lines(folder):
+        if record is None:
+            damaged.append(place)
+        else:
+            repeated += record["key"] in keys
+            keys.add(record["key"])
+    return Known(keys, damaged, repeated)
+
+
+def _lines(folder: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """"FILE:LINE" and its record, None for a damaged one."""
     for file in sorted(folder.glob("*.jsonl")):
         with file.open(encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):
-                if line.isspace():  # where a process took another one's unfinished write for a cut-off line
-                    continue
-                record = _parsed(line)
-                if record is None:
-                    damaged.append(f"{file}:{number}")
-                elif record["key"] in by_key:
-                    repeated += 1
-                else:
-                    by_key[record["key"]] = record
-    return Records(by_key, damaged, repeated)
+                if not line.isspace():  # between two processes of which one took the other's write for a cut-off line
+                    yield f"{file}:{number}", _parsed(line)
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ from lensless.errors import check_name, require
 from lensless.evaluation.claims import answers
 from lensless.evaluation.figures import as_picture
 from lensless.evaluation.pictures import picture_file
-from lensless.evaluation.records import append_records, read_records
+from lensless.evaluation.records import append_records, known_records
 from lensless.evaluation.report.files import write_report
-from lensless.evaluation.report.results import read_results
+from lensless.evaluation.results import read_results
 from lensless.evaluation.runner import missing_records
 from lensless.evaluation.scoring import perceptual
 from lensless.images.write import write_json, write_png16
@@ -53,9 +53,8 @@ def score(cfg: DictConfig) -> int:
     suite, device = Suite.read(cfg), pick_device(cfg.device)
     contenders, waiting = suite.contenders()
     contenders = [contender.to(device) for contender in contenders]
-    records = read_records(suite.out / "records")
-    known = set(records.by_key)
-    for place in records.damaged:
+    known = known_records(suite.out / "records")
+    for place in known.damaged:
         print(f"{place}: damaged, is computed again")
     lpips = perceptual(list(cfg.lpips))
     file = suite.out / "records" / f"{cfg.shard.replace('/', '-of-')}.jsonl"
@@ -72,7 +71,7 @@ def score(cfg: DictConfig) -> int:
                     system,
                     contenders,
                     images=images,
-                    known=known,
+                    known=known.keys,
                     lpips=lpips,
                     device=device,
                     version=version("lensless-torch"),
@@ -81,7 +80,7 @@ def score(cfg: DictConfig) -> int:
                 for lines in found:
                     append_records(file, [line | {"suite": cfg.suite.name, "versions": versions()} for line in lines])
                     made += len(lines)
-    print(f"{made} records made, {len(known)} were there, {records.repeated} repeated: {suite.out / 'records'}")
+    print(f"{made} records made, {len(known.keys)} were there, {known.repeated} repeated: {suite.out / 'records'}")
     if waiting:
         print(f"not trained yet, so not scored: {', '.join(waiting)}; run `lensless benchmark train` for them")
     write_json(suite.out / f"{cfg.suite.name}.json", suite.describe(contenders, systems))

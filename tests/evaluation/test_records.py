@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lensless.errors import InputError
-from lensless.evaluation.records import append_records, read_records, record_key
+from lensless.evaluation.records import append_records, known_records, read_records, record_key
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +84,16 @@ def test_a_record_of_several_files_counts_once_and_the_first_file_wins(tmp_path)
     assert found.by_key.keys() == keys(range(3))
     assert found.repeated == 2
     assert found.by_key[record_key("wiener", 0)]["seconds"] == 1.0
+
+
+def test_keys_alone_are_those_of_the_records(tmp_path):
+    append_records(tmp_path / "a.jsonl", [record(0), record(1), record(0)])
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write('{"key": "cut')
+    known, found = known_records(tmp_path), read_records(tmp_path)
+    assert known.keys == found.by_key.keys() == keys([0, 1])
+    assert known.damaged == found.damaged == [f"{tmp_path / 'a.jsonl'}:4"]
+    assert known.repeated == found.repeated == 1
 
 
 WRITER = """
