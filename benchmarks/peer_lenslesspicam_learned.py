@@ -1,4 +1,4 @@
-"""LenslessPiCam's unrolled ADMM, alone and between two DRUNets of 4 million weights; in an environment of its own.
+"""LenslessPiCam's unrolled ADMM, alone and between two DRUNets; in an environment of its own.
 
 A network given as a module makes it import packages that no index has (slm_controller); given as a function, as its
 documentation allows, it does not. The environment needs lensless==1.0.8 and torchvision.
@@ -16,13 +16,14 @@ from protocol import answer, measure, read_job
 
 from lensless import UnrolledADMM
 
-WIDTHS = [32, 64, 116, 128]
+# of the two networks, of 4 million and of 128 thousand weights each
+WIDTHS = {"modular-training": [32, 64, 116, 128], "light-training": [4, 8, 16, 32]}
 
 
-def processor() -> tuple[Callable, torch.nn.Module]:
+def processor(widths: list[int]) -> tuple[Callable, torch.nn.Module]:
     """Images (B, 1, H, W, 3) and a noise level through a network, zero-padded to multiples of 8."""
     network = UNetRes(
-        in_nc=4, out_nc=3, nc=WIDTHS, nb=4, act_mode="R", downsample_mode="strideconv", upsample_mode="convtranspose"
+        in_nc=4, out_nc=3, nc=widths, nb=4, act_mode="R", downsample_mode="strideconv", upsample_mode="convtranspose"
     )
 
     def process(image: torch.Tensor, noise_level: torch.Tensor, **unused: None) -> torch.Tensor:
@@ -46,10 +47,12 @@ def main() -> None:
         for name in ("psf", "measurement")
     )
     y = y.expand(job["batch"], -1, -1, -1, -1).contiguous()
-    processors = [processor(), processor()] if job["solver"] == "modular-training" else []
+    widths = WIDTHS.get(job["solver"])
+    processors = [processor(widths), processor(widths)] if widths else []
     names = ("pre_process", "post_process")
     model = UnrolledADMM(psf, n_iter=5, **{n: process for n, (process, _) in zip(names, processors, strict=False)})
-    modules = [model, *(network for _, network in processors)]
+    modules = torch.nn.ModuleList([model, *(network for _, network in processors)])
+    optimiser = torch.optim.AdamW(modules.parameters())
 
     @torch.no_grad()
     def forward(calls: int) -> None:
@@ -58,9 +61,9 @@ def main() -> None:
 
     def training(calls: int) -> None:
         for _ in range(calls):
-            for module in modules:
-                module.zero_grad()
+            optimiser.zero_grad()
             (model(y) - y).square().mean().backward()
+            optimiser.step()
 
     run = forward if job["solver"] == "unrolled-forward" else training
     answer(measure(run, job["iterations"]), {name: version(name) for name in ("lensless", "torch", "numpy")})

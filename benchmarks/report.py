@@ -17,8 +17,9 @@ TITLES = {
     "measurement": "The same with shot noise of 40 dB, milliseconds",
     "sensor": "The same with all that a sensor does in place of the shot noise, milliseconds",
     "unrolled-forward": "Unrolled ADMM, 5 iterations, forward, milliseconds",
-    "unrolled-training": "Unrolled ADMM, 5 iterations, forward and backward, milliseconds",
-    "modular-training": "DRUNet of 4 million weights, 5 iterations, another DRUNet, forward and backward, ms",
+    "unrolled-training": "Unrolled ADMM, 5 iterations, forward, backward and a step of AdamW, milliseconds",
+    "modular-training": "The same between two DRUNets of 4 million weights each, milliseconds",
+    "light-training": "The same between two DRUNets of 128 thousand weights each, milliseconds",
 }
 
 
@@ -34,7 +35,7 @@ def render(records: list[dict]) -> str:
         ("admm", solver), ("fista", solver), ("memory", memory), ("scaling", scaling), ("lcd", lcd),
         ("convolution", comparison), ("photograph", comparison), ("measurement", comparison), ("sensor", comparison),
         ("unrolled-forward", comparison), ("unrolled-training", comparison), ("modular-training", comparison),
-        ("fft", fft_sizes),
+        ("light-training", comparison), ("loading", loading), ("resume", resume), ("fft", fft_sizes),
     ):
         found = [record for record in records if record["benchmark"] == name]
         if found:
@@ -139,6 +140,38 @@ def lcd(records: list[dict]) -> str:
         PEAK,
         table(["sensor", *contenders], peaks),
     ))
+
+
+def loading(records: list[dict]) -> str:
+    """Of each number of workers the last record."""
+    rows = [
+        [
+            str(workers),
+            milliseconds(r["seconds"]),
+            f"{1 / r['seconds']:.1f}",
+            f"{r['waiting']:.1%}",
+            f"{r['peak_bytes'] / 1e9:.2f}",
+            f"{r['peak_bytes_worker'] / 1e9:.2f}" if workers else "",
+        ]
+        for workers, r in {r["workers"]: r for r in records}.items()
+    ]
+    headings = ["workers", "ms a step", "steps a second", "of it waiting for data", "peak, GB", "of the worker, GB"]
+    return f"### Training of cpu_small: 4 scenes of 96x128x3 a step\n\n{table(headings, rows)}"
+
+
+def resume(records: list[dict]) -> str:
+    last = records[-1]
+    rows = [
+        [name, f"{last[key]:.1f}", again]
+        for name, key, again in (
+            ("begun", "seconds_start", ""),
+            ("gone on with after SIGTERM", "seconds_after_sigterm", "0"),
+            ("gone on with after SIGKILL", "seconds_after_sigkill", str(last["steps_again"])),
+        )
+    ]
+    headings = ["cpu_small is", "seconds to the first new step", "steps made again"]
+    title = f"### Resuming a training whose steps take {milliseconds(last['seconds_step'])} ms"
+    return f"{title}\n\n{table(headings, rows)}"
 
 
 def fft_sizes(records: list[dict]) -> str:

@@ -118,18 +118,28 @@ PLANS = {
         "modular-training",
         ("ours", "LenslessPiCam torch"),
         shapes=((270, 480),),
-        rounds=1,
         iterations=1,
+        scripts="_learned.py",
+        batches=(4,),
+    ),
+    "light-training": Plan(
+        "light-training",
+        ("ours", "LenslessPiCam torch"),
+        shapes=((96, 128),),
+        rounds=5,
+        iterations=10,
         scripts="_learned.py",
         batches=(4,),
     ),
     "sensor": Plan("sensor", shapes=((270, 480), (1520, 2028)), iterations=5, scripts="_simulation.py"),
 }
+# of this library alone; each script answers with its records
+OWN = {"fft": "fft_sizes.py", "loading": "loading.py", "resume": "resume.py"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmarks", nargs="+", choices=[*PLANS, "fft"])
+    parser.add_argument("benchmarks", nargs="+", choices=[*PLANS, *OWN])
     parser.add_argument("--peer-python", default=str(HERE / ".venv-peer/bin/python"))
     arguments = parser.parse_args()
     compared = {
@@ -145,8 +155,8 @@ def main() -> None:
     with path.open("a", encoding="utf-8") as lines, tempfile.TemporaryDirectory() as folder:
         print(json.dumps({"benchmark": "machine", **machine}), file=lines)
         for benchmark in arguments.benchmarks:
-            if benchmark == "fft":
-                records = fft_sizes()
+            if benchmark in OWN:
+                records = run_child(sys.executable, OWN[benchmark], {}, {})
             else:
                 records = compare(PLANS[benchmark], arguments.peer_python, Path(folder))
             for record in records:
@@ -187,11 +197,6 @@ def compare(plan: Plan, peer_python: str, folder: Path) -> Iterator[dict]:
                     "peak_bytes": max(answer["peak_bytes"] for answer in answers),
                     "versions": answers[0]["versions"],
                 }
-
-
-def fft_sizes() -> list[dict]:
-    """One record for each backend, direction and grid."""
-    return run_child(sys.executable, "fft_sizes.py", {}, {})
 
 
 def run_child(python: str, script: str, job: dict, variables: dict[str, str]) -> list[dict]:
