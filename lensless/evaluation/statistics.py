@@ -1,5 +1,6 @@
 """How sure a mean is, and whether one method is better than another."""
 
+import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -51,10 +52,18 @@ def mean_interval(values: Sequence[float], groups: Sequence[Hashable], *, seed: 
     """
     sums, counts = _by_group(values, groups)
     mean = float(sums.sum() / counts.sum())
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(RESAMPLES, len(sums)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    times = _draws(len(sums), seed)
+    means = (times @ sums) / (times @ counts)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(mean, float(low), float(high), int(counts.sum()), len(sums))
+
+
+@functools.lru_cache(maxsize=2)
+def _draws(groups: int, seed: int) -> np.ndarray:
+    """How often each group is drawn in each resample, (RESAMPLES, groups); made once for all values of as many."""
+    drawn = np.random.default_rng(seed).integers(groups, size=(RESAMPLES, groups))
+    places = drawn + groups * np.arange(RESAMPLES)[:, None]
+    return np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
 def compare(one: Sequence[float], other: Sequence[float], groups: Sequence[Hashable], *, seed: int = 0) -> Comparison:
@@ -63,8 +72,12 @@ def compare(one: Sequence[float], other: Sequence[float], groups: Sequence[Hasha
     differences = np.asarray(one, np.float64) - np.asarray(other, np.float64)
     sums, _ = _by_group(differences, groups)
     better, worse = int((sums > 0).sum()), int((sums < 0).sum())
-    p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
-    return Comparison(mean_interval(differences, groups, seed=seed), better, better + worse, p)
+    return Comparison(mean_interval(differences, groups, seed=seed), better, better + worse, _p(better, better + worse))
+
+
+@functools.cache
+def _p(better: int, groups: int) -> float:
+    return float(binomtest(better, groups).pvalue) if groups else 1.0
 
 
 def _by_group(values: Sequence[float], groups: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:

@@ -61,7 +61,7 @@ def score(cfg: DictConfig) -> int:
     made, systems = 0, []
     for number, system in enumerate(suite.test_systems()):
         systems.append(system)
-        count = min(cfg.images, len(system.dataset))
+        count = suite.samples(system)
         batches = [range(start, min(start + cfg.batch, count)) for start in range(0, count, cfg.batch)]
         shift = number * len(batches)  # so that shards share every system alike
         mine = [batches[place - shift] for place in of_shard(range(shift + len(batches)), cfg.shard) if place >= shift]
@@ -96,7 +96,7 @@ def keep_picture(out: Path, count: int, contender: str, system: str, image: int,
 def report(cfg: DictConfig) -> int:
     """Write the report of what is recorded."""
     results = read_results(Path(cfg.out).expanduser(), cfg.suite.name)
-    files = write_report(results, answers(results.description, results.records))
+    files = write_report(results, answers(results))
     print(f"{len(results.records)} records, {results.missing} missing: {', '.join(map(str, files))}")
     return 0
 

@@ -26,16 +26,23 @@ class Page:
 
 def read_page(path: Path) -> Page:
     """Comments of a YAML file: those above a key belong to it, those at the top, above a blank line or the defaults,
-    to the file. Keys of the files that it takes over by a default `/FILE@PACKAGE` follow its own."""
+    to the file. Keys of the files that it takes over by a default `/FILE@PACKAGE` follow its own; those of a list's items
+    are left out."""
     heading: list[str] | None = None
     found: dict[str, list[str]] = {}
     comments: list[str] = []
     parents: list[tuple[int, str]] = []
+    item: int | None = None
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.lstrip().startswith("#"):
             comments.append(line.lstrip().removeprefix("#").removeprefix(" "))
             continue
-        match = KEY.match(line)
+        depth = len(line) - len(line.lstrip())
+        if line.lstrip().startswith("- "):
+            item = depth if item is None else item
+        elif depth <= (item or 0):
+            item = None
+        match = KEY.match(line) if item is None else None
         if match and match[2] != "defaults":
             depth, name = len(match[1]), match[2]
             parents = [parent for parent in parents if parent[0] < depth] + [(depth, name)]
@@ -43,9 +50,9 @@ def read_page(path: Path) -> Page:
         elif heading is None:
             heading = comments
         comments = []
-    for item in OmegaConf.load(path).get("defaults", []):
-        if isinstance(item, str) and item.startswith("/"):
-            file, _, package = item[1:].partition("@")
+    for default in OmegaConf.load(path).get("defaults", []):
+        if isinstance(default, str) and default.startswith("/"):
+            file, _, package = default[1:].partition("@")
             prefix = "" if package == "_here_" else f"{package}."
             for key, text in read_page(resource_dir("configs") / f"{file}.yaml").keys.items():
                 found[prefix + key] = found.get(prefix + key) or text
@@ -77,12 +84,19 @@ def task_help(task: str, words: list[str]) -> str:
 
 def _entries(page: Page, cfg: DictConfig, prefix: str) -> list[str]:
     values = OmegaConf.to_container(cfg, resolve=False)
-    lines = []
+    lines, listed = [], ()
     for key, text in page.keys.items():
+        if key.startswith(listed):
+            continue
         value = values
         for part in key.split("."):
             value = value[part]
-        if isinstance(value, dict) and any(other.startswith(f"{key}.") for other in page.keys):
+        members = [other for other in page.keys if other.startswith(f"{key}.")]
+        if isinstance(value, dict) and text and value and not any(page.keys[other] for other in members):
+            # entries that the file gives names to
+            lines.append(_row(f"{prefix}{key}={{{', '.join(value)}}}", text))
+            listed = (*listed, f"{key}.")
+        elif isinstance(value, dict) and members:
             lines += [""] * bool(text) + [f"  {line}" for line in text]
         elif value == "???":
             lines.append(_row(f"{prefix}{key}=(required)", text))

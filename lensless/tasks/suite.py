@@ -1,7 +1,6 @@
 """From a suite's configuration to its contenders and its systems, the trainings that it needs included."""
 
 import datetime
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lensless.data.card import card_names
-from lensless.errors import InputError, check_name, require
+from lensless.errors import check_name, require
 from lensless.evaluation.contender import Contender
 from lensless.evaluation.records import record_key
 from lensless.evaluation.runner import TestSystem
@@ -23,7 +22,7 @@ from lensless.versions import machine, versions
 
 # what a row of a suite may say, and what a sweep of it or of the systems
 KINDS = ("solver", "model", "train")
-ROW = (*KINDS, "iterations", "trained_on", "init", "sweep", "oracle")
+ROW = (*KINDS, "iterations", "trained_on", "init", "x", "series", "sweep", "oracle")
 SWEEP = ("key", "values")
 # what sample i does not depend on: how many there are, and where the pictures, whose names count, lie on this machine
 OF_THIS_RUN = ("scenes", "cache", "folder", "samples")
@@ -125,12 +124,20 @@ class Suite:
                 **about,
             )
 
+    def samples(self, system: TestSystem) -> int:
+        """How many of a system's samples are scored."""
+        return min(self.cfg.images, len(system.dataset))
+
     def describe(self, contenders: Sequence[Contender], systems: Sequence[TestSystem]) -> dict[str, Any]:
         """What a report needs to know besides the records, as JSON; `key` tells records of now from earlier ones."""
         suite = OmegaConf.to_container(self.cfg.suite, resolve=True)
         kept = {key: suite.get(key) for key in ("name", "title", "axis", "statements")}
         rows = {one.name: self.rows[one.name] | {"key": record_key(one.identity)} for one in contenders}
-        columns = {one.name: self.systems[one.name] | {"key": record_key(one.identity)} for one in systems}
+        columns = {
+            one.name: self.systems[one.name]
+            | {"key": record_key(one.identity), "brightness": one.dataset.brightness, "samples": self.samples(one)}
+            for one in systems
+        }
         return kept | {
             "rows": rows,
             "systems": columns,
@@ -224,15 +231,6 @@ def _named_systems(
             yield name, {"_target_": "lensless.data.dataset.load_dataset", "card": name, "split": "test"}
         else:
             check_name("systems", name, [*suite["systems"], *system_names(), *card_names()])
-
-
-def read_description(out: Path) -> dict[str, Any]:
-    """What an earlier run wrote of its suite. Raises InputError where there is none."""
-    file = out / "suite.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file; run `lensless benchmark ... out={out}` first") from None
 
 
 def run_training(words: list[str]) -> None:

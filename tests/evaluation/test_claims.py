@@ -1,9 +1,13 @@
 """Claims and their answers, on records made by hand."""
 
+import json
+
 import pytest
 
 from lensless.errors import InputError
 from lensless.evaluation.claims import answers
+from lensless.evaluation.records import append_records
+from lensless.evaluation.results import read_results
 
 ROWS = {
     "learned": {"key": "L"},
@@ -12,6 +16,7 @@ ROWS = {
     "plain": {"key": "P"},
 }
 SYSTEMS = {"here": {"key": "h"}, "there": {"key": "t"}}
+VERSIONS = {"lensless-torch": "0"}
 
 
 def records(model, system, psnr, lpips=None, *, key=None):
@@ -19,6 +24,7 @@ def records(model, system, psnr, lpips=None, *, key=None):
     for image, value in enumerate(psnr):
         metrics = {"strict/psnr": value} | ({} if lpips is None else {"strict/lpips_alex": lpips[image]})
         yield {
+            "key": f"{model} {system} {image}",
             "model": model,
             "system": system,
             "model_key": key or ROWS[model]["key"],
@@ -26,19 +32,29 @@ def records(model, system, psnr, lpips=None, *, key=None):
             "image": image,
             "picture": f"picture {image}",
             "metrics": metrics,
+            "versions": VERSIONS,
         }
 
 
-def ask(statement, *lines):
-    description = {"rows": ROWS, "systems": SYSTEMS, "statements": [{"text": "So it is.", **statement}]}
-    (found,) = answers(description, [record for line in lines for record in line])
-    return found
+@pytest.fixture
+def ask(tmp_path):
+    def answer(statement, *lines):
+        statements = [{"text": "So it is.", **statement}]
+        description = {"rows": ROWS, "systems": SYSTEMS, "statements": statements, "versions": VERSIONS}
+        (tmp_path / "suite.json").write_text(json.dumps(description))
+        file = tmp_path / "records" / "0.jsonl"
+        file.unlink(missing_ok=True)
+        append_records(file, [record for line in lines for record in line])
+        (found,) = answers(read_results(tmp_path, "suite"))
+        return found
+
+    return answer
 
 
 BETTER = {"claim": "better", "model": "learned", "than": ["solver"], "systems": ["here"], "metrics": ["strict/psnr"]}
 
 
-def test_better_everywhere_is_yes():
+def test_better_everywhere_is_yes(ask):
     found = ask(
         BETTER,
         records("learned", "here", [21, 22, 23]),
@@ -49,7 +65,7 @@ def test_better_everywhere_is_yes():
     assert found.evidence[0].startswith("learned - solver, strict/psnr on here: +1 [+1, +1]; 3 of 3 pictures better")
 
 
-def test_the_best_member_of_a_group_stands_for_it():
+def test_the_best_member_of_a_group_stands_for_it(ask):
     """tau 2 is better on average, though tau 1 is on two pictures of three."""
     found = ask(
         BETTER,
@@ -60,14 +76,14 @@ def test_the_best_member_of_a_group_stands_for_it():
     assert found.verdict == "not decided"  # +3 on average, but -1 on one picture
 
 
-def test_worse_is_no_and_mixed_is_not_decided():
+def test_worse_is_no_and_mixed_is_not_decided(ask):
     worse = ask(BETTER, records("learned", "here", [19, 20, 21]), records("solver, tau 1", "here", [20, 21, 22]))
     assert worse.verdict == "no"
     mixed = ask(BETTER, records("learned", "here", [19, 23]), records("solver, tau 1", "here", [20, 21]))
     assert mixed.verdict == "not decided"
 
 
-def test_apart_asks_for_intervals_that_do_not_overlap():
+def test_apart_asks_for_intervals_that_do_not_overlap(ask):
     """A difference of 1 on every picture is certain; means that spread by 20 overlap all the same."""
     learned, solver = [11, 21, 31], [10, 20, 30]
     assert ask(BETTER, records("learned", "here", learned), records("solver, tau 1", "here", solver)).verdict == "yes"
@@ -78,7 +94,7 @@ def test_apart_asks_for_intervals_that_do_not_overlap():
     assert found.evidence[0].endswith("the means' intervals overlap")
 
 
-def test_less_is_better_for_distances():
+def test_less_is_better_for_distances(ask):
     found = ask(
         BETTER | {"metrics": ["strict/lpips_alex"]},
         records("learned", "here", [1, 1], [0.2, 0.3]),
@@ -88,7 +104,7 @@ def test_less_is_better_for_distances():
     assert "+0.2 [+0.2, +0.2]" in found.evidence[0]
 
 
-def test_a_larger_gain_by_hand():
+def test_a_larger_gain_by_hand(ask):
     statement = {
         "claim": "larger_gain",
         "gain": ["learned", "plain", "here"],
@@ -109,7 +125,7 @@ def test_a_larger_gain_by_hand():
     ]
 
 
-def test_records_of_another_configuration_do_not_count():
+def test_records_of_another_configuration_do_not_count(ask):
     found = ask(
         BETTER,
         records("learned", "here", [30, 30], key="an earlier one"),
@@ -119,6 +135,6 @@ def test_records_of_another_configuration_do_not_count():
     assert found.evidence == ["learned - solver, strict/psnr on here: nothing recorded"]
 
 
-def test_an_unknown_claim_is_refused():
+def test_an_unknown_claim_is_refused(ask):
     with pytest.raises(InputError, match=r"statements.claim: 'beter' is not known; did you mean better"):
-        ask({"claim": "beter"})
+        ask({"claim": "beter"}, records("plain", "here", [1]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from lensless.evaluation.pictures import picture_file
-from lensless.evaluation.report.results import Column, Results
+from lensless.evaluation.results import Column, Results
 
 BYTES = 5_000_000
 LONGEST_SIDE = 480

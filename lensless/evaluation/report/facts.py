@@ -1,6 +1,6 @@
 """Where the numbers come from and what is missing among them, in words: the head of the report."""
 
-from lensless.evaluation.report.results import Column, Results, Row, setting
+from lensless.evaluation.results import Column, Results, Row, setting
 
 # below so many pictures a percentile bootstrap interval is noticeably too narrow
 FEW = 10

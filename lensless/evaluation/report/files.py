@@ -7,7 +7,7 @@ from lensless.evaluation.claims import Answer
 from lensless.evaluation.report.album import album
 from lensless.evaluation.report.markdown import markdown
 from lensless.evaluation.report.page import page
-from lensless.evaluation.report.results import Results
+from lensless.evaluation.results import Results
 from lensless.evaluation.report.tables import Tables
 from lensless.images.write import atomic_write
 

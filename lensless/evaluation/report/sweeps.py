@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from lensless.evaluation.report.measures import Measure
-from lensless.evaluation.report.results import Column, Results, Row
+from lensless.evaluation.measures import Measure
+from lensless.evaluation.results import Column, Results, Row
 from lensless.evaluation.report.tables import Tables
 
 # Okabe and Ito's colours, told apart by the colour-blind, but black and yellow, which dark or light pages swallow

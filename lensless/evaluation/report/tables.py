@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from lensless.evaluation.report.measures import Measure
-from lensless.evaluation.report.results import Column, Results, Row
+from lensless.evaluation.measures import Measure
+from lensless.evaluation.results import Column, Results, Row
 from lensless.evaluation.statistics import Comparison, Interval, compare, mean_interval
 
 PREFERRED = "universal"

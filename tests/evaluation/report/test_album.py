@@ -6,7 +6,7 @@ import pytest
 
 from lensless.evaluation.pictures import picture_file
 from lensless.evaluation.report.album import album
-from lensless.evaluation.report.results import read_results
+from lensless.evaluation.results import read_results
 
 
 def keep(folder, system, contender, value, *, image=0, shape=(10, 14)):

@@ -9,7 +9,7 @@ import pytest
 from lensless.evaluation.claims import Answer
 from lensless.evaluation.pictures import picture_file
 from lensless.evaluation.report.files import write_report
-from lensless.evaluation.report.results import read_results
+from lensless.evaluation.results import read_results
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs the package selenium")
 PROGRAMS = [shutil.which(name) for name in ("chromium", "chromedriver")]

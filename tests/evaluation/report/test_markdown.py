@@ -4,7 +4,7 @@ import pytest
 
 from lensless.evaluation.claims import Answer
 from lensless.evaluation.report.markdown import markdown
-from lensless.evaluation.report.results import read_results
+from lensless.evaluation.results import read_results
 from lensless.evaluation.report.tables import Tables
 
 

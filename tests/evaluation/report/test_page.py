@@ -7,7 +7,7 @@ import pytest
 from lensless.cli import main
 from lensless.evaluation.claims import Answer
 from lensless.evaluation.report.files import write_report
-from lensless.evaluation.report.results import read_results
+from lensless.evaluation.results import read_results
 
 
 def written(folder, answers=()):

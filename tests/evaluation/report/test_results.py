@@ -2,7 +2,7 @@ import pytest
 
 from lensless.errors import InputError
 from lensless.evaluation.report.facts import choices, facts, judges
-from lensless.evaluation.report.results import read_results
+from lensless.evaluation.results import read_results
 
 
 def names(things):

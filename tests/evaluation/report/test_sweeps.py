@@ -3,8 +3,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lensless.evaluation.report.measures import MEASURES
-from lensless.evaluation.report.results import read_results
+from lensless.evaluation.measures import MEASURES
+from lensless.evaluation.results import read_results
 from lensless.evaluation.report.sweeps import sweep_figure, sweep_svg, sweeps
 from lensless.evaluation.report.tables import Tables
 

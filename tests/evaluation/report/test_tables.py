@@ -1,7 +1,7 @@
 import pytest
 
-from lensless.evaluation.report.measures import MEASURES
-from lensless.evaluation.report.results import read_results
+from lensless.evaluation.measures import MEASURES
+from lensless.evaluation.results import read_results
 from lensless.evaluation.report.tables import Tables, certain
 
 MEASURE = {measure.name: measure for measure in MEASURES}

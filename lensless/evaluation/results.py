@@ -11,7 +11,7 @@ from typing import Any
 
 from lensless.errors import InputError, require
 from lensless.evaluation.records import Records, read_records
-from lensless.evaluation.report.measures import MEASURES, Measure, measures_in
+from lensless.evaluation.measures import MEASURES, Measure, measures_in
 
 Record = Mapping[str, Any]
 BY_NAME = {measure.name: measure for measure in MEASURES}
