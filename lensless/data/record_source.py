@@ -10,6 +10,7 @@ from lensless.data.psf_file import PSFFile
 from lensless.data.records import Record, RecordFolder
 from lensless.data.source import Encoding, Source
 from lensless.data.stored import full_scale, stored_file
+from lensless.data.wrapped import fit
 from lensless.errors import require
 from lensless.images.prepare import downsample as average_blocks
 from lensless.images.read import list_images
@@ -21,6 +22,10 @@ class RecordSource(Source):
     Frames are made linear and demosaiced, then averaged over ``downsample`` pixels a side. The background of a frame is
     the last record of the kind "background" before it with the same mask, or else the first one after it, in
     proportion to exposure * gain where both records state them.
+
+    Where the manifest says how large the monitor was, a scene is what it showed: the picture as large as fits, in the
+    middle of black, with the measurement's pixels along its longer side: scenes of pictures of any size are then of one
+    size. Otherwise it is the picture itself.
 
     root: the folder. scenes: the pictures' folder, relative to root; None where only measurements are wanted.
     scene_encoding: theirs. psf: file of the PSF, or arguments of :class:`lensless.data.psf_file.PSFFile`.
@@ -47,18 +52,29 @@ class RecordSource(Source):
         self.digests = {record.png.name: record.sha256 for record in folder.records if record.sha256}
         self.pictures = None if scenes is None else _pictures(self.root / scenes, self.groups)
         self.encodings = {"measurement": Encoding(), "scene": Encoding(), "background": Encoding()}
+        self.screen = None
         if self.pictures is not None:
             scale = full_scale(self.stored("scene", 0).dtype)
             self.encodings["scene"] = Encoding(full_scale=scale, encoding=scene_encoding)
+        if folder.screen is not None:
+            factor = max(self.stored("measurement", 0).shape) / max(folder.screen)
+            self.screen = tuple(round(side * factor) for side in folder.screen)
+            self.picture_encoding, self.encodings["scene"] = self.encodings["scene"], Encoding(full_scale=65535)
 
     def stored(self, what: str, index: int) -> np.ndarray | None:
         if what == "scene":
-            return None if self.pictures is None else stored_file(self.pictures[self.groups[index]])
+            return None if self.pictures is None else self._scene(self.pictures[self.groups[index]])
         record = self.records[self.stems[index]]
         if what == "measurement":
             return self._pixels(record.image())
         background = self._background(record)
         return None if background is None else self._pixels(_share(record, background) * background.image())
+
+    def _scene(self, file: Path) -> np.ndarray:
+        picture = stored_file(file)
+        if self.screen is None:
+            return picture
+        return fit(self.picture_encoding.light(picture).expand(3, -1, -1), self.screen)
 
     def _pixels(self, image: Tensor) -> np.ndarray:
         return np.ascontiguousarray(average_blocks(image, self.downsample).movedim(0, -1).numpy())
@@ -80,6 +96,7 @@ class RecordSource(Source):
     def identity(self) -> dict[str, Any]:
         return {
             "kind": "records", "root": str(self.root.resolve()), "downsample": self.downsample,
+            "screen": self.screen,
             "records": [[stem, (self.root / f"{stem}.json").stat().st_mtime_ns] for stem in self.stems],
         }  # fmt: skip
 

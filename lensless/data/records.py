@@ -114,11 +114,16 @@ class Record:
 
 @dataclass(frozen=True)
 class RecordFolder:
-    """All records of a folder in the order of their numbers. camera: what the manifest says of it."""
+    """All records of a folder in the order of their numbers.
+
+    camera: what the manifest says of it. screen: (H, W) of the monitor's pixels that pictures were fitted into, None
+    where it is not said.
+    """
 
     root: Path
     camera: Any
     records: tuple[Record, ...]
+    screen: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, root: str | Path) -> Self:
@@ -133,7 +138,7 @@ class RecordFolder:
             not missing,
             f"{root}: records without a frame: {', '.join(missing[:3])} ({len(missing)} in all); {RETAKE}",
         )
-        return cls(root, manifest.get("camera"), records)
+        return cls(root, manifest.get("camera"), records, _screen(manifest))
 
     def of(self, *kinds: str) -> list[Record]:
         """The records of these kinds. Raises InputError, saying which kinds there are, where there is none."""
@@ -142,6 +147,19 @@ class RecordFolder:
         there = ", ".join(f"{count} {kind}" for kind, count in others.items()) or "no records"
         require(bool(found), f"{self.root}: expected records of the kind {' or '.join(kinds)}, found {there}")
         return found
+
+
+def record_of(image: Path) -> Record | None:
+    """The record whose frame an image file is, None where there is no such record beside it."""
+    file = image.with_suffix(".json")
+    if image.suffix != ".png" or not file.exists() or not all(key in read_json(file) for key in NEEDED):
+        return None
+    return Record.read(file)
+
+
+def _screen(manifest: Mapping[str, Any]) -> tuple[int, int] | None:
+    display, height = manifest.get("display"), (manifest.get("plan") or {}).get("height")
+    return None if display is None or height is None else tuple(round(side * height) for side in display)
 
 
 def read_json(file: Path) -> Mapping[str, Any]:

@@ -26,8 +26,8 @@ class Page:
 
 def read_page(path: Path) -> Page:
     """Comments of a YAML file: those above a key belong to it, those at the top, above a blank line or the defaults,
-    to the file. Keys of the files that it takes over by a default `/FILE@PACKAGE` follow its own; those of a list's items
-    are left out."""
+    to the file. Keys of the files that it takes over by a default `/FILE@PACKAGE` follow its own; those of a list's
+    items are left out."""
     heading: list[str] | None = None
     found: dict[str, list[str]] = {}
     comments: list[str] = []

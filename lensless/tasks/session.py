@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from lensless.data.records import record_of
 from lensless.errors import InputError
 from lensless.images.prepare import Preparation, Prepared, normalise_psf
 from lensless.images.read import list_images
@@ -62,6 +63,7 @@ class Session:
         self.read, self.read_psf, self.read_truth = (
             build(cfg[name], name) for name in ("input", "psf_input", "truth_input")
         )
+        self.silent = (cfg.input.bits, cfg.input.bayer, cfg.input.black_level) == (None, None, 0)
         self.prepare, self.prepare_psf, self.prepare_truth = (
             build(cfg[name], name) for name in ("prepare", "psf_prepare", "truth_prepare")
         )
@@ -92,11 +94,11 @@ class Session:
         """Raises InputError on a file that is wrong, NonFiniteError where the solver diverges."""
         watch = Stopwatch()
         with watch("read"):
-            raw = self.read(path)
+            raw = self.read_measurement(path)
             if raw.ndim != 3:
                 raise InputError(f"measurement: expected one image, got {len(raw)} planes in {path}")
         with watch("prepare"):
-            prepared = _prepare(self.prepare, raw, self.read)
+            prepared = _prepare(self.prepare, raw, self.read_measurement)
             measurement = prepared.image
             if self.psf.shape[-2:] != measurement.shape[-2:]:
                 raise InputError(
@@ -129,6 +131,11 @@ class Session:
             seconds=watch.seconds,
         )
 
+    def read_measurement(self, path: str | Path) -> Tensor:
+        """Linear light of a file as `input` says, or where that is silent and it is a record's frame, as the record says."""
+        record = record_of(Path(path).expanduser()) if self.silent else None
+        return self.read(path) if record is None else record.image()
+
     def make_method(self, cfg: DictConfig) -> Classical | Learned:
         """The solver, or the model with the prepared capture of the background where there is one."""
         if cfg.model is None:
@@ -137,7 +144,8 @@ class Session:
             return Classical(build(cfg.recon, "recon"))
         if len(self.background_files) > 1:
             raise InputError(f"background: expected one image, got {len(self.background_files)}")
-        captures = [_prepare(self.prepare, self.read(file), self.read).image for file in self.background_files]
+        read = self.read_measurement
+        captures = [_prepare(self.prepare, read(file), read).image for file in self.background_files]
         return Learned(Model.from_pretrained(cfg.model), cfg.model, captures[0] if captures else None)
 
     def read_planes(self) -> tuple[Tensor, list[str]]:

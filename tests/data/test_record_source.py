@@ -51,6 +51,19 @@ def test_pictures_are_found_by_name_and_linear(records):
     assert load_dataset(records, "all").source.groups == ["cat.png", "dog.png", "cat.png"]
 
 
+def test_where_the_monitor_is_known_a_scene_is_what_it_showed(records):
+    """A monitor of 60 x 96, half of its height in use, seen by 6 pixels: 4 x 6 of them."""
+    manifest = {"schema": 1, "camera": "virtual", "display": [64, 96], "plan": {"height": 0.5}}
+    (records / "manifest.json").write_text(json.dumps(manifest))
+    cv2.imwrite(str(records / "shown" / "cat.png"), np.full((6, 18, 3), 64, np.uint8))
+    cv2.imwrite(str(records / "shown" / "dog.png"), np.full((16, 8), 128, np.uint8))
+    cat, dog = (load_dataset(records, "all")[index].scene for index in (0, 1))
+    for scene, gray, filled in ((cat, 64, np.s_[1:3, :]), (dog, 128, np.s_[:, 2:4])):
+        expected = torch.zeros(3, 4, 6)
+        expected[(slice(None), *filled)] = float(srgb_to_linear(torch.tensor(gray / 255)))
+        torch.testing.assert_close(scene, expected, atol=1e-4, rtol=0)
+
+
 def test_the_background_is_the_last_one_before_of_the_same_mask(records):
     source = load_dataset(records, "all").source
     levels = [source.light("background", index) for index in range(3)]

@@ -3,6 +3,7 @@ import os
 import resource
 import signal
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -306,3 +307,21 @@ def test_pick_device():
     assert pick_device("cpu") == torch.device("cpu")
     with pytest.raises(InputError, match="device: expected cpu"):
         pick_device("cuda:x")
+
+
+def test_a_frame_of_a_record_is_read_as_its_record_says(tmp_path, monkeypatch):
+    """The same numbers as with everything stated by hand."""
+    monkeypatch.chdir(tmp_path)
+    psf = np.random.default_rng(1).random((16, 24, 3), np.float32)
+    np.save("psf.npy", psf)
+    counts = np.random.default_rng(2).integers(300, 4000, (16, 24)).astype(np.uint16)
+    cv2.imwrite("000007.png", counts)
+    record = {"kind": "scene", "bits": 12, "black_level": 256, "bayer": "GRBG"}
+    (tmp_path / "000007.json").write_text(json.dumps(record))
+    words = ["reconstruct", "psf=psf.npy", "measurement=000007.png", "recon=wiener"]
+    assert main([*words, "output=silent"]) == 0
+    (tmp_path / "000007.json").unlink()
+    stated = ["input.bits=12", "input.bayer=GRBG", "input.black_level=256.0"]
+    unlike_it = ["psf_input.bits=null", "psf_input.bayer=null", "psf_input.black_level=0.0"]
+    assert main([*words, *stated, *unlike_it, "output=stated"]) == 0
+    np.testing.assert_array_equal(np.load("silent/000007.npy"), np.load("stated/000007.npy"))

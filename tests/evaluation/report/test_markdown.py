@@ -4,8 +4,8 @@ import pytest
 
 from lensless.evaluation.claims import Answer
 from lensless.evaluation.report.markdown import markdown
-from lensless.evaluation.results import read_results
 from lensless.evaluation.report.tables import Tables
+from lensless.evaluation.results import read_results
 
 
 def written(folder, answers=()):

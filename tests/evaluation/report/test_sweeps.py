@@ -4,9 +4,9 @@ from xml.etree import ElementTree
 import pytest
 
 from lensless.evaluation.measures import MEASURES
-from lensless.evaluation.results import read_results
 from lensless.evaluation.report.sweeps import sweep_figure, sweep_svg, sweeps
 from lensless.evaluation.report.tables import Tables
+from lensless.evaluation.results import read_results
 
 MEASURE = {measure.name: measure for measure in MEASURES}
 

@@ -1,8 +1,8 @@
 import pytest
 
 from lensless.evaluation.measures import MEASURES
-from lensless.evaluation.results import read_results
 from lensless.evaluation.report.tables import Tables, certain
+from lensless.evaluation.results import read_results
 
 MEASURE = {measure.name: measure for measure in MEASURES}
 PSNR, LPIPS = MEASURE["strict/psnr"], MEASURE["strict/lpips_alex"]
