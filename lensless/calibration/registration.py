@@ -53,7 +53,7 @@ def register(
     scenes: Sequence[Tensor],
     *,
     model: str = "similarity",
-    scales: tuple[float, float] = (0.2, 2.0),
+    scales: tuple[float, float] = (0.1, 2.0),
     least_correlation: float = 0.3,
 ) -> Registration:
     """Find where the scenes lie in the reconstructions of their measurements; one geometry for all pairs.

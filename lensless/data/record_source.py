@@ -24,8 +24,8 @@ class RecordSource(Source):
     proportion to exposure * gain where both records state them.
 
     Where the manifest says how large the monitor was, a scene is what it showed: the picture as large as fits, in the
-    middle of black, with the measurement's pixels along its longer side: scenes of pictures of any size are then of one
-    size. Otherwise it is the picture itself.
+    middle of black, with twice the measurement's pixels along its longer side: scenes of pictures of any size are then
+    of one size. Otherwise it is the picture itself.
 
     root: the folder. scenes: the pictures' folder, relative to root; None where only measurements are wanted.
     scene_encoding: theirs. psf: file of the PSF, or arguments of :class:`lensless.data.psf_file.PSFFile`.
@@ -57,7 +57,7 @@ class RecordSource(Source):
             scale = full_scale(self.stored("scene", 0).dtype)
             self.encodings["scene"] = Encoding(full_scale=scale, encoding=scene_encoding)
         if folder.screen is not None:
-            factor = max(self.stored("measurement", 0).shape) / max(folder.screen)
+            factor = 2 * max(self.stored("measurement", 0).shape) / max(folder.screen)
             self.screen = tuple(round(side * factor) for side in folder.screen)
             self.picture_encoding, self.encodings["scene"] = self.encodings["scene"], Encoding(full_scale=65535)
 

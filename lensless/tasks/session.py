@@ -132,7 +132,7 @@ class Session:
         )
 
     def read_measurement(self, path: str | Path) -> Tensor:
-        """Linear light of a file as `input` says, or where that is silent and it is a record's frame, as the record says."""
+        """Linear light of a file as `input` says; where that is silent, a record's frame as its record says."""
         record = record_of(Path(path).expanduser()) if self.silent else None
         return self.read(path) if record is None else record.image()
 

@@ -52,14 +52,14 @@ def test_pictures_are_found_by_name_and_linear(records):
 
 
 def test_where_the_monitor_is_known_a_scene_is_what_it_showed(records):
-    """A monitor of 60 x 96, half of its height in use, seen by 6 pixels: 4 x 6 of them."""
+    """A monitor of 64 x 96, half of its height in use, seen by 6 pixels: 8 x 12, twice as many."""
     manifest = {"schema": 1, "camera": "virtual", "display": [64, 96], "plan": {"height": 0.5}}
     (records / "manifest.json").write_text(json.dumps(manifest))
     cv2.imwrite(str(records / "shown" / "cat.png"), np.full((6, 18, 3), 64, np.uint8))
     cv2.imwrite(str(records / "shown" / "dog.png"), np.full((16, 8), 128, np.uint8))
     cat, dog = (load_dataset(records, "all")[index].scene for index in (0, 1))
-    for scene, gray, filled in ((cat, 64, np.s_[1:3, :]), (dog, 128, np.s_[:, 2:4])):
-        expected = torch.zeros(3, 4, 6)
+    for scene, gray, filled in ((cat, 64, np.s_[2:6, :]), (dog, 128, np.s_[:, 4:8])):
+        expected = torch.zeros(3, 8, 12)
         expected[(slice(None), *filled)] = float(srgb_to_linear(torch.tensor(gray / 255)))
         torch.testing.assert_close(scene, expected, atol=1e-4, rtol=0)
 

@@ -95,8 +95,8 @@ def test_the_tutorial_does_what_it_says(checkout, capfd):
     counts = f"{SCENES + 5} of {SCENES + 5} records: 2 background, 3 psf, {SCENES} scene"
     assert counts in said["lensless collect rig=bench/rig.toml"]
     dataset = load_dataset(folder / "records", "all")
-    # 36 x 48 pixels see 4 / 3 of a monitor, which 36 x 48 pixels show: 3 / 4 of a pixel a pixel, after an eighth of all
-    assert dataset.alignment.scale == pytest.approx(0.75, rel=0.02)
+    # 36 x 48 pixels see 4 / 3 of a monitor, which 72 x 96 pixels show: 3 / 8 of a pixel a pixel, after an eighth of all
+    assert dataset.alignment.scale == pytest.approx(0.375, rel=0.02)
     assert [dataset.alignment.matrix[row][2] for row in (1, 0)] == pytest.approx([4.5, 6], abs=0.5)
     assert ": 0 problems" in said["lensless data check"]
     assert len(load_dataset(folder / "packed", "all")) == SCENES
