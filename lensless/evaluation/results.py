@@ -10,8 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from lensless.errors import InputError, require
-from lensless.evaluation.records import Records, read_records
 from lensless.evaluation.measures import MEASURES, Measure, measures_in
+from lensless.evaluation.records import Records, read_records
 
 Record = Mapping[str, Any]
 BY_NAME = {measure.name: measure for measure in MEASURES}

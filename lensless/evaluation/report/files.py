@@ -7,8 +7,8 @@ from lensless.evaluation.claims import Answer
 from lensless.evaluation.report.album import album
 from lensless.evaluation.report.markdown import markdown
 from lensless.evaluation.report.page import page
-from lensless.evaluation.results import Results
 from lensless.evaluation.report.tables import Tables
+from lensless.evaluation.results import Results
 from lensless.images.write import atomic_write
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from lensless.evaluation.claims import Answer
-from lensless.evaluation.report.facts import choices, facts, judges
 from lensless.evaluation.measures import Measure
-from lensless.evaluation.results import Column, Row
+from lensless.evaluation.report.facts import choices, facts, judges
 from lensless.evaluation.report.sweeps import Sweep, sweeps
 from lensless.evaluation.report.tables import Tables, certain
+from lensless.evaluation.results import Column, Row
 from lensless.evaluation.statistics import Comparison, Interval
 
 TRAINED = "◆"

@@ -12,12 +12,12 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from lensless.evaluation.claims import Answer
+from lensless.evaluation.measures import Measure
 from lensless.evaluation.report.album import Page
 from lensless.evaluation.report.facts import choices, facts, judges
-from lensless.evaluation.measures import Measure
-from lensless.evaluation.results import Results, Row
 from lensless.evaluation.report.sweeps import sweep_svg, sweeps
 from lensless.evaluation.report.tables import Tables, certain
+from lensless.evaluation.results import Results, Row
 from lensless.evaluation.statistics import Comparison, Interval
 
 # of a map whose lightness grows evenly and that the colour-blind see alike; the page interpolates

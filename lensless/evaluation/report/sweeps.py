@@ -10,8 +10,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from lensless.evaluation.measures import Measure
-from lensless.evaluation.results import Column, Results, Row
 from lensless.evaluation.report.tables import Tables
+from lensless.evaluation.results import Column, Results, Row
 
 # Okabe and Ito's colours, told apart by the colour-blind, but black and yellow, which dark or light pages swallow
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
