@@ -1,17 +1,17 @@
-"""What `lensless benchmark score` costs as the images become more: seconds and peak memory, each in a fresh process.
+"""What `lensless benchmark score` costs as the images become more: CPU seconds and peak memory, in fresh processes.
 
     python benchmarks/benchmark_scale.py [IMAGES ...]          default 16 64 256; five minutes
 
 One simulated camera (tape, 36 x 48), ADMM of 20 iterations and Wiener, no LPIPS, one thread. A process first scores
 one image, so that imports and the camera's PSF do not count, then so many, and then the same again, which finds every
 record there: the first time less the second is what the images cost. It is linear where its slope on log-log axes is 1.
-Rounds take turns, and the median counts. Memory is the largest resident set that was seen while the process ran
-(Linux); the kernel's own peak would not do, because the benchmark resets it for its records of memory.
+CPU seconds of one thread do not mind what else the machine does. Rounds take turns, and the median counts. Memory is
+the largest resident set that was seen while the process ran (Linux); the kernel's own peak would not do, because the
+benchmark resets it for its records of memory.
 """
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lensless.versions import machine
+
 ROUNDS = 3
 WORDS = [
     *("action=score", "suite=iterations", "models=['admm, iterations 20',wiener]", "systems=[tape]", "scenes=skimage"),
@@ -31,22 +33,22 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def child(folder: str, images: str) -> None:
-    """Score one image, then ``images`` of them, then these again; print the seconds of both, as JSON."""
+    """Score one image, then ``images`` of them, then these again; print the CPU seconds of both, as JSON."""
     from lensless.tasks import benchmark
     from lensless.tasks.compose import compose
 
     def seconds(count: str, out: str) -> float:
         cfg = compose("benchmark", [*WORDS, f"images={count}", f"out={folder}/{out}", f"cache={folder}/cache"])
-        began = time.perf_counter()
+        began = time.process_time()
         benchmark.run(cfg)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     seconds("1", "warm-up")
     print(json.dumps({"scored": seconds(images, "out"), "found": seconds(images, "out")}))
 
 
 def run(images: int) -> dict[str, float]:
-    """Seconds and peak bytes of a fresh process."""
+    """CPU seconds and peak bytes of a fresh process."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "child", folder, str(images)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -71,8 +73,8 @@ def main(counts: list[int]) -> None:
         count: {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
         for count, rounds in found.items()
     }
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, median of {ROUNDS} rounds\n")
-    print("| images | seconds | seconds again | milliseconds an image | peak memory, MB |")
+    print(f"{machine()}, {time.strftime('%Y-%m-%d')}, median of {ROUNDS} rounds\n")
+    print("| images | CPU seconds | again | milliseconds an image | peak memory, MB |")
     print("|---:|---:|---:|---:|---:|")
     seconds = [one["scored"] - one["found"] for one in medians.values()]
     for (count, one), cost in zip(medians.items(), seconds, strict=True):
