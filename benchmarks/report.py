@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 OURS, TORCH, NUMPY, FLOOR = "ours", "LenslessPiCam torch", "LenslessPiCam NumPy", "FFTs"
+BFLOAT = "ours, bfloat16"
 PEAK = "Peak memory of the whole process, interpreter and libraries included, GB:"
 TITLES = {
     "admm": "ADMM, milliseconds an iteration",
@@ -68,7 +69,8 @@ def solver(records: list[dict]) -> str:
 def comparison(records: list[dict]) -> str:
     """Milliseconds, the ratios that matter, and the peak of the memory."""
     contenders = list(dict.fromkeys(r["contender"] for r in records))
-    ratios = [(a, b) for a, b in ((TORCH, OURS), (NUMPY, OURS), (OURS, FLOOR)) if {a, b} <= set(contenders)]
+    pairs = ((TORCH, OURS), (NUMPY, OURS), (TORCH, BFLOAT), (OURS, FLOOR))
+    ratios = [(a, b) for a, b in pairs if {a, b} <= set(contenders)]
     times, peaks, spread = [], [], 0.0
     for label, row in cases(records):
         quotients = [f"{row[a]['seconds'] / row[b]['seconds']:.1f}x" for a, b in ratios]

@@ -33,6 +33,7 @@ ALLOCATORS = {
 CONTENDERS = {
     "ours": ("ours.py", "auto"),
     "ours, torch FFT": ("ours.py", "torch"),
+    "ours, bfloat16": ("ours.py", "bf16"),
     "LenslessPiCam torch": ("peer_lenslesspicam.py", "torch"),
     "LenslessPiCam NumPy": ("peer_lenslesspicam.py", "numpy"),
     "ours, waves": ("ours.py", "waves"),
@@ -60,7 +61,7 @@ class Plan:
     batches: tuple[int, ...] = (1,)
 
 
-SOLVERS = tuple(name for name in CONTENDERS if "waves" not in name)
+SOLVERS = tuple(name for name in CONTENDERS if "waves" not in name and "bfloat16" not in name)
 PLANS = {
     "admm": Plan("admm", SOLVERS, allocators=tuple(ALLOCATORS)),
     "fista": Plan(
@@ -116,7 +117,7 @@ PLANS = {
     ),
     "modular-training": Plan(
         "modular-training",
-        ("ours", "LenslessPiCam torch"),
+        ("ours", "ours, bfloat16", "LenslessPiCam torch"),
         shapes=((270, 480),),
         iterations=1,
         scripts="_learned.py",
@@ -124,7 +125,7 @@ PLANS = {
     ),
     "light-training": Plan(
         "light-training",
-        ("ours", "LenslessPiCam torch"),
+        ("ours", "ours, bfloat16", "LenslessPiCam torch"),
         shapes=((96, 128),),
         rounds=5,
         iterations=10,
