@@ -25,7 +25,7 @@ KINDS = ("solver", "model", "train")
 ROW = (*KINDS, "iterations", "trained_on", "init", "x", "series", "sweep", "oracle")
 SWEEP = ("key", "values")
 # what sample i does not depend on: how many there are, and where the pictures, whose names count, lie on this machine
-OF_THIS_RUN = ("scenes", "cache", "folder", "samples")
+OF_THIS_RUN = ("scenes", "cache", "card", "samples")
 # what a system says besides its data
 ABOUT_SYSTEMS = ("x", "series", "seen")
 # keys of a solver that are for people who watch
@@ -113,6 +113,8 @@ class Suite:
         """The systems, one after the other: their data is read when it is their turn."""
         for name, system in self.systems.items():
             node = {key: value for key, value in system.items() if key not in ABOUT_SYSTEMS}
+            known = node.get("card", name) is not None
+            require(known, f"folder: expected the folder of the data set {name}, with a card.yaml, got none")
             dataset = build(OmegaConf.create(node), f"suite.systems.{name}")
             identity = {key: value for key, value in node.items() if key not in OF_THIS_RUN}
             about = {key: system.get(key) for key in ("x", "series")}
