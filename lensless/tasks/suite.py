@@ -14,6 +14,7 @@ from lensless.evaluation.contender import Contender
 from lensless.evaluation.records import record_key
 from lensless.evaluation.runner import TestSystem
 from lensless.models import zoo
+from lensless.models.card import describe_psf
 from lensless.models.pretrained import Model
 from lensless.physics.system import system_names
 from lensless.tasks import train
@@ -117,6 +118,9 @@ class Suite:
             require(known, f"folder: expected the folder of the data set {name}, with a card.yaml, got none")
             dataset = build(OmegaConf.create(node), f"suite.systems.{name}")
             identity = {key: value for key, value in node.items() if key not in OF_THIS_RUN}
+            if "card" in node:  # files, which may be others by now
+                masks = sorted({int(mask) for mask in dataset.labels})
+                identity["psfs"] = [describe_psf(psf)["sha256"] for psf in map(dataset.psf, masks) if psf is not None]
             about = {key: system.get(key) for key in ("x", "series")}
             yield TestSystem(
                 name,

@@ -1,5 +1,6 @@
 """The shipped suites: rows and systems can be made, trainings compose, statements ask for what is there."""
 
+import numpy as np
 import pytest
 
 from lensless.errors import InputError
@@ -94,3 +95,27 @@ def test_models_and_systems_can_be_chosen_and_added(tmp_path):
 def test_unknown_names_are_answered_with_the_nearest(word, message, tmp_path):
     with pytest.raises(InputError, match=message):
         Suite.read(compose("benchmark", [f"out={tmp_path}", word], paths=("out",)))
+
+
+def test_a_measured_system_is_known_by_its_pictures_and_its_psf(tmp_path):
+    for name in ("lensless", "lensed"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        np.save(tmp_path / "set" / name / "im1.npy", np.random.default_rng(0).random((16, 20, 3), np.float32))
+    card = "samples: {kind: images, psf: psf.npy}\nsplits: {test: {share: 1.0}}\n"
+    (tmp_path / "set" / "card.yaml").write_text(card)
+
+    def identity(psf, folder="set"):
+        np.save(tmp_path / folder / "psf.npy", psf.astype(np.float32))
+        (system,) = read("real", tmp_path, f"folder={tmp_path / folder}").test_systems()
+        return system.identity
+
+    psf = np.random.default_rng(1).random((16, 20, 3))
+    first = identity(psf)
+    assert identity(psf + np.eye(16, 20)[..., None]) != first
+    (tmp_path / "set").rename(tmp_path / "moved")
+    assert identity(psf, "moved") == first
+
+
+def test_a_measured_system_without_its_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="folder: expected the folder of the data set diffusercam, with a card.yaml"):
+        next(read("real", tmp_path).test_systems())
