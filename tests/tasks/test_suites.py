@@ -117,5 +117,5 @@ def test_a_measured_system_is_known_by_its_pictures_and_its_psf(tmp_path):
 
 
 def test_a_measured_system_without_its_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="folder: expected the folder of the data set diffusercam, with a card.yaml"):
+    with pytest.raises(InputError, match=r"folder: expected the folder of the data set diffusercam, with a card.yaml"):
         next(read("real", tmp_path).test_systems())
