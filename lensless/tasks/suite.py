@@ -216,7 +216,7 @@ def _chosen(names: Sequence[str], rows: dict[str, dict[str, Any]]) -> Iterator[t
             yield name, {"model": name}
         else:
             of_suite = dict.fromkeys(row.get("tuning") or row.get("series") or other for other, row in rows.items())
-            check_name("models", name, [*of_suite, *solvers, *zoo.names()])
+            check_name("models", name, list(dict.fromkeys([*of_suite, *solvers, *zoo.names()])))
 
 
 def _named_systems(
@@ -236,7 +236,7 @@ def _named_systems(
         elif name in card_names() or Path(name).expanduser().exists():
             yield name, {"_target_": "lensless.data.dataset.load_dataset", "card": name, "split": "test"}
         else:
-            check_name("systems", name, [*suite["systems"], *system_names(), *card_names()])
+            check_name("systems", name, list(dict.fromkeys([*suite["systems"], *system_names(), *card_names()])))
 
 
 def run_training(words: list[str]) -> None:
