@@ -87,3 +87,30 @@ def mask_fit_figure(measured: Tensor, model: Tensor, title: str) -> Figure:
     axes[2].set_title("measured - model, mean of the channels over white", fontsize=10)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def refine_figure(old: Tensor, new: Tensor, before: Tensor, after: Tensor, title: str) -> Figure:
+    """Two PSFs (C, H, W), what the new one has more, and the errors (K,) of both on the measurements that judge."""
+    figure = Figure(figsize=(16, 3.8), layout="constrained")
+    axes = figure.subplots(1, 4, width_ratios=[1.2, 1.2, 1.3, 1])
+    level = white_level(as_picture(old))
+    for axis, image, name in zip(axes, (old, new), ("old", "new"), strict=False):
+        shown = linear_to_srgb((as_picture(image) / level).clamp(0, 1))
+        axis.imshow(shown.movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)
+        axis.set_title(f"{name} PSF", fontsize=10)
+    change = ((new - old).mean(0) / level).numpy()
+    limit = float(np.percentile(np.abs(change), 99.9)) or 1.0
+    figure.colorbar(axes[2].imshow(change, cmap="RdBu_r", vmin=-limit, vmax=limit), ax=axes[2], shrink=0.8)
+    axes[2].set_title("new - old, over white", fontsize=10)
+    most = 1.05 * float(torch.cat([before, after]).max())
+    axes[3].plot(before.numpy(), after.numpy(), "o", markersize=4)
+    axes[3].plot([0, most], [0, most], color="gray", linewidth=0.8)
+    axes[3].set_xlim(0, most)
+    axes[3].set_ylim(0, most)
+    axes[3].set_aspect("equal")
+    axes[3].set_xlabel("old error")
+    axes[3].set_ylabel("new error")
+    axes[3].set_title("held-out measurements", fontsize=10)
+    axes[3].grid(alpha=0.3)
+    figure.suptitle(title, fontsize=10)
+    return figure

@@ -6,6 +6,7 @@ from lensless.errors import check_name
 from lensless.tasks.calibrate_linearity import check_linearity
 from lensless.tasks.calibrate_mask import fit_geometry
 from lensless.tasks.calibrate_psf import measure_psfs
+from lensless.tasks.calibrate_refine import improve_psf
 
 # taken literally
 PATHS = ("records", "darks", "flat", "psf", "frames", "out")
@@ -14,6 +15,6 @@ POSITIONAL = "action"
 
 def run(cfg: DictConfig) -> int:
     """Do ``cfg.action``; returns 0 whatever the verdict."""
-    actions = {"psf": measure_psfs, "linearity": check_linearity, "mask": fit_geometry}
+    actions = {"psf": measure_psfs, "linearity": check_linearity, "mask": fit_geometry, "refine": improve_psf}
     check_name("action", str(cfg.action), list(actions))
     return actions[cfg.action](cfg)
