@@ -44,7 +44,7 @@ SETTINGS = (
     "workers=0",
 )
 RUNS = {"fine-tuned": (f"init={START}",), "from scratch": ()}
-MINUTES = (1, 2, 5)
+MINUTES = (1, 2, 5, 10)
 # of processor time, in the folder of a run
 SECONDS = "seconds.json"
 

@@ -44,6 +44,6 @@ def test_the_table_says_when_fine_tuning_is_as_good_as_the_whole_training(transf
     }
     head, _, tuned, scratch = transfer.table(curves).splitlines()
     assert head.endswith("| best | minutes to 22.40 dB |")
-    assert tuned == "| fine-tuned | 20.00 | 22.50 | 22.88 | 23.00 | 2.0 |"
-    assert scratch == "| from scratch | 17.00 | 20.00 | 21.80 | 22.40 | 6.0 |"
+    assert tuned == "| fine-tuned | 20.00 | 22.50 | 22.88 | - | 23.00 | 2.0 |"
+    assert scratch == "| from scratch | 17.00 | 20.00 | 21.80 | - | 22.40 | 6.0 |"
     assert len(transfer.figure(curves, 19.0).axes[0].lines) == 4
