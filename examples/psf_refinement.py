@@ -1,8 +1,8 @@
 """When a PSF is called better: small simulated cameras whose calibration is wrong in a known way.
 
 The calibration is the true PSF, or one that is noisy, hazy (a background that was not subtracted), cut (faint light set
-to 0), clipped (saturated), magnified by 1.5 %, turned by 0.7 degrees or blurred. `refine_psf` sees 16 measurements at 35
-dB, of other photographs' parts than the 8 on which ADMM then reconstructs with either PSF. A decision is right if
+to 0), clipped (saturated), magnified by 1.5 %, turned by 0.7 degrees or blurred. `refine_psf` sees 16 measurements at
+35 dB, of other photographs' parts than the 8 on which ADMM then reconstructs with either PSF. A decision is right if
 the PSF is replaced where that raises the PSNR, and kept where it would lower it.
 
     python examples/psf_refinement.py            a quarter of an hour on one core; prints a table

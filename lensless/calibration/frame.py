@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +13,8 @@ from lensless.physics.cfa import bayer_sites
 
 # A count within this of full scale is clipped: what the true light was is unknown.
 CLIPPED = 0.98
+# Pixels that are looked at for the step between counts.
+SAMPLE = 100_000
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,15 @@ class RawFrame:
     def integration(self) -> float:
         """exposure * gain, to which a linear sensor's signal is proportional, seconds."""
         return self.exposure * self.gain
+
+    @property
+    def step(self) -> float:
+        """Counts between two values that one frame can have: the greatest common divisor of the counts' differences.
+
+        An average of n frames has steps n times finer, which is undone.
+        """
+        some = np.unique(self.counts.flatten()[:: max(self.counts.numel() // SAMPLE, 1)].numpy())
+        return float(np.gcd.reduce(np.diff(some))) * (self.frames or 1) if len(some) > 1 else 1.0
 
     def signal(self) -> Tensor:
         """(counts - black_level) / (2^bits - 1 - black_level), float32 (H, W); the noise keeps its mean."""

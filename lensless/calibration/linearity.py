@@ -64,7 +64,7 @@ class Linearity:
 
     @property
     def read_noise(self) -> float | None:
-        """Electrons at gain 1, of one frame where the number that was averaged is known."""
+        """Electrons at gain 1, rounding to counts included, of one frame where the number averaged is known."""
         if self.electrons_per_count is None:
             return None
         return self.noise.read * self.full_range * self.electrons_per_count * (self.frames or 1) ** 0.5

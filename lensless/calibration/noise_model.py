@@ -18,6 +18,8 @@ GROUPS, FEWEST = 50, 60
 OUTLIER = 5.0
 # The percentile of brightness that stands for the brightest, and the share of it from which pixels are bright.
 BRIGHTEST, BRIGHT = 99.9, 0.1
+# Brightness, relative to the brightest group's, from which none is dark enough to tell the noise in the dark.
+DARK = 0.1
 # Relative standard deviation of a ratio of light beyond which the ratio of exposures is the better guess.
 MOST_ERROR = 0.05
 
@@ -50,6 +52,7 @@ class Pair:
     sensor under steady light, the ratio of exposure * gain. factor: sum b / sum a over the pixels around which it is a
     tenth as bright as anywhere, or the expected one where that is known to less than a twentieth. error: standard
     deviation of factor over factor, infinite where the light does not tell. gains: analogue ones of both frames.
+    rounding: variance up to which noise is lost in the rounding to counts, that of half a count of one frame.
     """
 
     a: Tensor
@@ -59,6 +62,7 @@ class Pair:
     factor: float
     error: float
     gains: tuple[float, float]
+    rounding: float
 
     @classmethod
     def of(cls, first: RawFrame, a: Tensor, second: RawFrame, b: Tensor) -> Self | None:
@@ -73,7 +77,11 @@ class Pair:
         factor, error = _ratio(a[bright], b[bright])
         if error > MOST_ERROR:
             factor, error = expected, math.inf
-        return cls(a, b, guide, expected, factor, error, (first.gain, second.gain))
+        rounding = max(
+            (frame.step / 2 / (frame.full_scale - frame.black_level)) ** 2 / (frame.frames or 1)
+            for frame in (first, second)
+        )
+        return cls(a, b, guide, expected, factor, error, (first.gain, second.gain), rounding)
 
     def groups(self, model: NoiseModel | None) -> Iterator[tuple[float, float, int]]:
         """Brightness g s, variance read^2 + shot g s, and number of pixels, of groups by the brightness around them.
@@ -121,22 +129,31 @@ def fit_noise(neighbours: Sequence[Pair]) -> NoiseModel | None:
         d = s_j - r s_i,    r = sum s_j / sum s_i,    E d^2 = read^2 (1 + r^2) + shot (g_j s_j + r^2 g_i s_i)
 
     which is a line over brightness, whatever the scene and the pixels' own gains. Fitted by weighted non-negative
-    least squares to the means of groups of pixels.
+    least squares to the means of groups of pixels. Left out are those whose noise is lost in the rounding to counts,
+    as the line has it; where that leaves no dark ones, rounding is all of the noise in the dark.
     """
     if not neighbours:
         return None
     model = None
     for _ in range(4):
-        points = np.array([group for pair in neighbours for group in pair.groups(model)])
-        model = _line(points)
+        groups = [(*group, pair.rounding) for pair in neighbours for group in pair.groups(model)]
+        points, rounding = np.array(groups)[:, :3], np.array(groups)[:, 3]
+        seen = points[:, 1] if model is None else model.read**2 + model.shot * points[:, 0]
+        told = seen > rounding
+        model = _line(points[told], rounding.mean() / 3) if told.sum() > 1 else _line(points, 0.0)
     return model
 
 
-def _line(points: np.ndarray) -> NoiseModel:
+def _line(points: np.ndarray, rounding: float) -> NoiseModel:
+    """The weighted line through (brightness, variance, number); at brightness 0 it is ``rounding`` if none is dark."""
     brightness, variance, count = points.T
+    dark = brightness.min() < DARK * brightness.max()
     weight = np.full_like(variance, variance.mean())
     for _ in range(4):  # a mean of n squares of variance v is known to v sqrt(2 / n)
         scale = np.sqrt(count / 2) / weight
-        (read, shot), _ = nnls(np.stack([scale, scale * brightness], 1), scale * variance)
+        if dark:
+            (read, shot), _ = nnls(np.stack([scale, scale * brightness], 1), scale * variance)
+        else:
+            read, shot = rounding, nnls((scale * brightness)[:, None], scale * (variance - rounding))[0][0]
         weight = np.maximum(read + shot * brightness, 1e-3 * variance.max())
     return NoiseModel(float(np.sqrt(read)), float(shot), points)

@@ -8,7 +8,7 @@ What makes the comparison of two PSFs fair (figures of `examples/psf_refinement.
 - The measurements had no part in the improvement, nor in the choice of when to stop it.
 - Both PSFs have the same budget of iterations, and each stops at the number that suits it best: a blurred or hazy PSF
   would otherwise win where the budget is too large, because it resists noise.
-- Even the true PSF can be "improved" a little, by fitting it to the bias of the reconstruction: by up to 2.4 %, and
+- Even the true PSF can be "improved" a little, by fitting it to the bias of the reconstruction: by 0.6 and 2.9 %, and
   reconstructions get worse by it. So the error has to fall by 4 %, and in three of four measurements.
 """
 

@@ -97,6 +97,12 @@ def local_contrast(image: np.ndarray) -> np.ndarray:
     return contrast / max(float(np.sqrt((contrast**2).mean())), 1e-12)
 
 
+def pixel_scaling(shape: Sequence[int], resized: Sequence[int]) -> np.ndarray:
+    """From the pixel centres of an image of ``shape`` to those of its resized copy, whose outer edges are the same."""
+    x, y = resized[1] / shape[1], resized[0] / shape[0]
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
 def _rough(
     targets: list[np.ndarray], pictures: list[np.ndarray], scales: tuple[float, float]
 ) -> tuple[str, float, np.ndarray]:
@@ -138,7 +144,7 @@ def _placed(
     except cv2.error:
         return None
     matrix = np.vstack([warp, [0, 0, 1]]) if len(warp) == 2 else warp
-    return _apply(matrix.astype(np.float64) @ _scaling(template.shape, picture.shape), points)
+    return _apply(matrix.astype(np.float64) @ pixel_scaling(picture.shape, template.shape), points)
 
 
 def _common(placed: list[np.ndarray], points: np.ndarray, model: str) -> tuple[np.ndarray, int, float]:
@@ -177,12 +183,6 @@ def _flipped(image: np.ndarray, axes: str) -> np.ndarray:
 def _resized(image: np.ndarray, factor: float) -> np.ndarray:
     size = [max(round(factor * side), 1) for side in image.shape[::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-
-
-def _scaling(resized: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """From the pixel centres of an image of ``shape`` to those of its resized copy, whose outer edges are the same."""
-    x, y = resized[1] / shape[1], resized[0] / shape[0]
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
 
 def _grid(shape: Sequence[int]) -> np.ndarray:

@@ -116,13 +116,14 @@ class Record:
 class RecordFolder:
     """All records of a folder in the order of their numbers.
 
-    camera: what the manifest says of it. screen: (H, W) of the monitor's pixels that pictures were fitted into, None
-    where it is not said.
+    camera: what the manifest says of it. display: (H, W) of the monitor, and screen: (H, W) of its pixels that pictures
+    were fitted into, None where it is not said.
     """
 
     root: Path
     camera: Any
     records: tuple[Record, ...]
+    display: tuple[int, int] | None = None
     screen: tuple[int, int] | None = None
 
     @classmethod
@@ -138,7 +139,7 @@ class RecordFolder:
             not missing,
             f"{root}: records without a frame: {', '.join(missing[:3])} ({len(missing)} in all); {RETAKE}",
         )
-        return cls(root, manifest.get("camera"), records, _screen(manifest))
+        return cls(root, manifest.get("camera"), records, *_monitor(manifest))
 
     def of(self, *kinds: str) -> list[Record]:
         """The records of these kinds. Raises InputError, saying which kinds there are, where there is none."""
@@ -157,9 +158,12 @@ def record_of(image: Path) -> Record | None:
     return Record.read(file)
 
 
-def _screen(manifest: Mapping[str, Any]) -> tuple[int, int] | None:
+def _monitor(manifest: Mapping[str, Any]) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """(H, W) of the monitor, and of what pictures were fitted into."""
     display, height = manifest.get("display"), (manifest.get("plan") or {}).get("height")
-    return None if display is None or height is None else tuple(round(side * height) for side in display)
+    if display is None:
+        return None, None
+    return tuple(display), None if height is None else tuple(round(side * height) for side in display)
 
 
 def read_json(file: Path) -> Mapping[str, Any]:

@@ -114,3 +114,18 @@ def refine_figure(old: Tensor, new: Tensor, before: Tensor, after: Tensor, title
     axes[3].grid(alpha=0.3)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def board_figure(estimate: Tensor, corners: np.ndarray, outline: np.ndarray) -> Figure:
+    """A reconstruction (C, H, W) of a checkerboard with the corners found (K, 2) and the monitor's outline (5, 2)."""
+    figure = Figure(figsize=(7, 5.4), layout="constrained")
+    axis = figure.subplots()
+    picture = as_picture(estimate)
+    shown = linear_to_srgb((picture / white_level(picture)).clamp(0, 1))
+    axis.imshow(shown.movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)
+    axis.plot(*outline.T, color="tab:orange", linewidth=1.2, label="monitor")
+    axis.plot(*corners.T, "+", color="tab:red", markersize=6, label="corners")
+    axis.legend(fontsize=8)
+    axis.set_xlim(-0.5, picture.shape[-1] - 0.5)
+    axis.set_ylim(picture.shape[-2] - 0.5, -0.5)
+    return figure

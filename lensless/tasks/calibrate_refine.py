@@ -15,10 +15,10 @@ from lensless.data.dataset import PairedDataset
 from lensless.data.sample import Sample
 from lensless.errors import require
 from lensless.evaluation.calibration_figures import refine_figure
-from lensless.images.prepare import downsample, normalise_psf
+from lensless.images.prepare import normalise_psf
 from lensless.images.read import read_image
 from lensless.images.write import write_npy
-from lensless.tasks.calibration_files import write_report
+from lensless.tasks.calibration_files import averaged_like, write_report
 from lensless.tasks.compose import build
 
 
@@ -88,16 +88,9 @@ def read_samples(cfg: DictConfig) -> tuple[list[Sample], Alignment | None]:
 
 
 def prepared(sample: Sample, psf: Tensor) -> Tensor:
-    """The measurement less its background, averaged to the PSF's size. Raises InputError where that does not fit."""
+    """The measurement less its background, averaged to the PSF's size."""
     y = sample.measurement if sample.background is None else sample.measurement - sample.background
-    factor = max(y.shape[-1] // psf.shape[-1], 1)
-    y = downsample(y, factor)
-    require(
-        y.shape == psf.shape,
-        f"psf: expected {tuple(y.shape)} like the measurement {sample.origin['name']} averaged over {factor} pixels, "
-        f"got {tuple(psf.shape)}",
-    )
-    return y
+    return averaged_like(y, psf, sample.origin["name"])
 
 
 def on_the_sensor(scene: Tensor, alignment: Alignment | None, psf: Tensor) -> Tensor:

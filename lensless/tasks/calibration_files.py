@@ -7,11 +7,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from lensless.calibration.darks import Darks
 from lensless.calibration.frame import RawFrame
 from lensless.data.records import Record, RecordFolder
 from lensless.errors import InputError, require
+from lensless.images.prepare import downsample
 from lensless.images.write import atomic_write, write_json
 from lensless.versions import versions
 
@@ -51,6 +53,18 @@ def frames_of(records: Sequence[Record]) -> list[RawFrame]:
 def read_darks(pattern: str | None) -> Darks | None:
     """The dark frames of ``darks=``, None where it is null."""
     return None if pattern is None else Darks(frames_of(records_of("darks", pattern, "dark", "background")))
+
+
+def averaged_like(y: Tensor, psf: Tensor, name: str) -> Tensor:
+    """A measurement (C, h, w), averaged over blocks to the PSF's size. Raises InputError where it does not fit."""
+    factor = max(y.shape[-1] // psf.shape[-1], 1)
+    y = downsample(y, factor)
+    require(
+        y.shape == psf.shape,
+        f"psf: expected {tuple(y.shape)} like the measurement {name} averaged over {factor} pixels, got "
+        f"{tuple(psf.shape)}",
+    )
+    return y
 
 
 def write_report(cfg: DictConfig, name: str, numbers: Mapping[str, Any], figure: Figure) -> list[Path]:

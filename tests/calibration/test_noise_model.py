@@ -1,5 +1,7 @@
 """Photon transfer: the noise of a sensor comes out of frames of any scene, in the units that it was put in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,18 @@ def test_an_average_has_the_variance_of_its_frames_over_their_number(lab):
     frames = [lab.take(sensor, light, t) for t in (0.5, 1.0)]
     noise = fit_noise(pairs(frames, shots))
     assert 1 / noise.shot == pytest.approx(4 * FULL, rel=0.04)
+
+
+def test_noise_below_half_a_count_is_left_out(lab):
+    # 200 electrons a count: shot noise is half a count from 10000 of the 767800 electrons of full scale on
+    sensor = lab.sensor((160, 210), gain=200.0, full_well=1e7)
+    light = torch.linspace(0.001, 2.0, 210).expand(160, 210)
+    frames = [lab.take(sensor, light, t, seed=k) for k, t in enumerate((0.1, 0.2, 0.4))]
+    noise = fit_noise(pairs(frames, [frame.signal() for frame in frames]))
+    assert 1 / noise.shot == pytest.approx(200 * 3839, rel=0.05)
+    counts = torch.randint(0, 500, (60, 80), generator=torch.Generator().manual_seed(0))
+    assert replace(frames[0], counts=8 * counts % 4096).step == 8
+    assert replace(frames[0], counts=2 * counts, frames=8).step == 16
 
 
 def test_pixels_that_changed_are_no_noise(lab):
