@@ -11,6 +11,8 @@ from lensless.physics.system import get_system
 from lensless.resources import resource_dir
 
 UNROLLED5 = 5 * 4
+# step and momentum of each iteration; k of each channel
+FISTA5, INVERSE = 5 * 2, 3
 # each with the one number of its noise level
 DRUNET_8M, DRUNET_4M, LIGHT = 8_161_248 + 1, 4_051_168 + 1, 264_128 + 1
 RESTORMER = 4_044_848
@@ -26,8 +28,17 @@ PARAMETERS = {
     "unrolled5_light": UNROLLED5 + LIGHT,
     "light_unrolled5_light": LIGHT + UNROLLED5 + LIGHT,
     "light_unrolled10_light": LIGHT + 2 * UNROLLED5 + LIGHT,
-    # k of each channel
-    "flatnet": 3 + DRUNET_8M,
+    "fista5": FISTA5,
+    "light_fista5": LIGHT + FISTA5,
+    "fista5_light": FISTA5 + LIGHT,
+    "light_fista5_light": LIGHT + FISTA5 + LIGHT,
+    "inverse": INVERSE,
+    "light_inverse": LIGHT + INVERSE,
+    "inverse_light": INVERSE + LIGHT,
+    "light_inverse_light": LIGHT + INVERSE + LIGHT,
+    # its post-processor has twice the channels everywhere
+    "universal": LIGHT + 2 * UNROLLED5 + 1_048_448 + 1,
+    "flatnet": INVERSE + DRUNET_8M,
     "mwdn": 8_106_691,
     "mmcn": UNROLLED5 + DRUNET_8M + COMPENSATION,
     "wiener_post8m": DRUNET_8M,

@@ -16,7 +16,7 @@ from lensless.physics.sensor import Sensor
 from lensless.physics.system import System, get_system, sized_sensor, system_names
 from lensless.recon.admm import ADMM
 
-READY = ["diffuser", "digicam", "flatcam_mls", "fza", "multilens", "phlatcam", "tape"]
+READY = ["diffuser", "digicam", "flatcam_mls", "fza", "multilens", "phlatcam", "pinholes", "tape", "voronoi"]
 SENSOR = Sensor(
     (33, 47),
     pitch=(2e-5, 3e-5),
