@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--frames", type=int, default=frames)
         if name == "capture":
             made.add_argument("--show", help="meanwhile on the display: black, point, checkerboard or a picture file")
+            made.add_argument("--square", type=int, help="of the checkerboard, pixels; default a sixth of the display")
         if name == "dark":
             made.add_argument("--like", type=Path, help="take them at every exposure and gain of these records")
         if name == "psf":
@@ -117,7 +118,13 @@ def _preview(options):
 def _capture(options):
     with _opener(options)() as rig:
         commands.capture(
-            rig, options.out, *_light(options), frames=options.frames, show=options.show, mask=options.mask
+            rig,
+            options.out,
+            *_light(options),
+            frames=options.frames,
+            show=options.show,
+            square=options.square,
+            mask=options.mask,
         )
 
 

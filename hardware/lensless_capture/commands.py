@@ -26,7 +26,9 @@ from lensless_capture.screens.base import black, checkerboard, place, point
 
 # Rounds in which auto-exposure finds its level: each changes the light by a factor of up to 8.
 ROUNDS = 12
-PATTERNS = {"black": black, "point": point, "checkerboard": checkerboard}
+PATTERNS = {"black": black, "point": point}
+# Squares of a checkerboard along the display's shorter side, unless their size is stated.
+SQUARES = 6
 
 
 def info(rig: Rig) -> None:
@@ -78,22 +80,30 @@ def capture(
     *,
     frames: int,
     show: str | None,
+    square: int | None,
     mask: int | None,
 ) -> None:
     """One record, the average of ``frames`` frames, in a new folder, while the display shows ``show``:
-    black, point, checkerboard or a picture file. mask: label of the pattern, by default the first."""
+    black, point, checkerboard (of squares of ``square`` pixels) or a picture file. mask: label of the pattern, by
+    default the first."""
+    require(square is None or show == "checkerboard", "square: expected with --show checkerboard alone")
     label = chosen(rig, mask)[0]
     if label is not None:
         rig.mask.show(label)
+    notes = {"frames": frames}
     if show is not None:
         require(rig.display is not None, "show: this rig has no display; add [display] to its file")
         size = rig.display.size
-        rig.display.show(PATTERNS[show](size) if show in PATTERNS else place(read_picture(Path(show)), size))
+        if show == "checkerboard":
+            notes["square"] = max(min(size) // SQUARES, 1) if square is None else square
+            rig.display.show(checkerboard(size, square=notes["square"]))
+        else:
+            rig.display.show(PATTERNS[show](size) if show in PATTERNS else place(read_picture(Path(show)), size))
     records = _new(rig, out, describe([Shot("frame", show, label)]))
     settings, verdict = metered(rig.camera, settings, auto)
     taken = [rig.camera.capture(settings) for _ in range(frames)]
     frame = taken[0] if frames == 1 else average(taken)
-    records.write(0, frame, kind="frame", scene=show, mask=label, verdict=verdict, notes={"frames": frames})
+    records.write(0, frame, kind="frame", scene=show, mask=label, verdict=verdict, notes=notes)
     print(f"{out}: {settings.exposure:g} s, gain {settings.gain:g}; light: {verdict}")
 
 

@@ -1,7 +1,8 @@
 """A checkerboard found in a lensless reconstruction, where its squares are soft, dim and uneven.
 
 Where four squares meet, brightness is a saddle, however blurred: its Hessian has a negative determinant. Saddles of
-like strength that lie on a lattice are the board's inner corners; the light between and beyond says which is which.
+like strength that lie on a lattice are the board's inner corners; the light between and beyond says which is which, and
+one white square that is black says how the board is mirrored.
 """
 
 import itertools
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from lensless.calibration.alignment import Alignment, mirror
 from lensless.calibration.registration import AGREEMENT, FLIPS, MODELS, local_contrast, pixel_scaling
-from lensless.errors import InputError, check_name, require
+from lensless.errors import InputError, require
 
 # Blurs, pixels, under which saddles are looked for; share of the strongest ones' strength that a saddle has.
 BLURS = (0.8, 1.2, 1.8, 2.7, 4.0)
@@ -26,14 +27,15 @@ ASTRAY = 0.25
 # Longest side of the image that is looked at, pixels.
 LONGEST = 640
 # Fewest corners along each side; the share of the corners and the correlation from which a board counts as found.
-FEWEST, LEAST_SHARE, LEAST_CORRELATION = 2, 0.5, 0.4
+FEWEST, LEAST_SHARE, LEAST_CORRELATION = 3, 0.5, 0.4
 
 
 @dataclass(frozen=True)
 class Board:
-    """A picture (H, W) of squares of ``square`` pixels, white where row + column of squares is even.
+    """A picture (H, W) of squares of ``square`` pixels, white where row + column of squares is even, but for one: what
+    `lensless-capture capture --show checkerboard` shows.
 
-    Raises InputError unless it has two inner corners along each side.
+    Raises InputError unless four squares fit along each side.
     """
 
     size: tuple[int, int]
@@ -51,10 +53,30 @@ class Board:
         """How many inner corners there are along each side, with at least half a square beyond the last one."""
         return tuple((side - self.square // 2) // self.square for side in self.size)
 
+    @property
+    def mark(self) -> tuple[int, int]:
+        """(row, column) of the white square, up and left of the middle, that is black: no mirror image has it there."""
+        row, column = (side // self.square // 2 - 1 for side in self.size)
+        return row, column - (row + column) % 2
+
+    @property
+    def count(self) -> int:
+        """How many inner corners there are to see."""
+        return int(self.shows(np.indices(self.corners).reshape(2, -1).T).sum())
+
+    def shows(self, cells: np.ndarray) -> np.ndarray:
+        """Which of the inner corners (K, 2), numbered (row, column) from 0, are there: the mark has none, bool (K,)."""
+        there = ((cells >= 0) & (cells < self.corners)).all(1)
+        around = cells - self.mark
+        return there & ~((around >= -1) & (around <= 0)).all(1)
+
     def picture(self) -> np.ndarray:
         """(H, W) float32, 0 and 1."""
         rows, columns = np.indices(self.size) // self.square
-        return ((rows + columns) % 2 == 0).astype(np.float32)
+        white = (rows + columns) % 2 == 0
+        row, column = self.mark
+        white[(rows == row) & (columns == column)] = False
+        return white.astype(np.float32)
 
     def places(self, corners: np.ndarray) -> np.ndarray:
         """Where inner corners (K, 2), numbered (row, column) from 0, lie: (x, y) of pixel centres."""
@@ -67,7 +89,7 @@ class BoardFit:
 
     corners: (K, 2), (x, y) of the inner corners that were found, and places: (K, 2), theirs on the board. spread: root
     mean square distance, in pixels of the reconstruction, between corners and alignment. correlation: of local
-    contrast, board against reconstruction.
+    contrast, board against reconstruction. lead: by how much it is above that of any other mirroring.
     """
 
     alignment: Alignment
@@ -75,32 +97,29 @@ class BoardFit:
     places: np.ndarray
     spread: float
     correlation: float
+    lead: float = 0.0
 
 
-def find_checkerboard(estimate: Tensor, board: Board, *, model: str = "homography", flip: str = "none") -> BoardFit:
-    """The geometry between a board that was shown and the reconstruction of it.
+def find_checkerboard(estimate: Tensor, board: Board, *, model: str = "homography") -> BoardFit:
+    """The geometry between a board that was shown and the reconstruction of it: mirrored in any way, and turned by up
+    to 45 degrees besides.
 
-    estimate: (C, H, W). model: "similarity" or "homography". flip: how the board is mirrored in the reconstruction,
-    "none", "vertical", "horizontal" or "both", besides a turn by up to 45 degrees; a board whose mirror image is itself
-    does not tell. Raises InputError where it is not found.
+    estimate: (C, H, W). model: "similarity" or "homography". Raises InputError where the board is not found.
     """
     require(model in MODELS, f"model: expected {' or '.join(MODELS)}, got {model!r}")
-    check_name("flip", flip, list(FLIPS))
     image = estimate.detach().float().mean(0).cpu().numpy()
     shape, shrink = image.shape, min(LONGEST / max(image.shape), 1)
     image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    image = image if FLIPS[flip] is None else cv2.flip(image, FLIPS[flip])
-    most = 4 * math.prod(board.corners)
-    lattices = [grow_lattice(find_saddles(image, blur)[:most]) for blur in BLURS]
-    found = [_placed(image, lattice, board, model) for lattice in lattices if lattice]
-    best = max((one for one in found if one is not None), key=lambda one: one.correlation, default=None)
-    rows, columns = board.corners
-    seen, correlation = (0, 0.0) if best is None else (len(best.corners), best.correlation)
-    if seen < LEAST_SHARE * rows * columns or correlation < LEAST_CORRELATION:
+    mirrored = {flip: image if code is None else cv2.flip(image, code) for flip, code in FLIPS.items()}
+    fits = {flip: _best(picture, board, model) for flip, picture in mirrored.items()}
+    flip = max(fits, key=lambda one: _correlation_of(fits[one]))
+    best, correlation = fits[flip], _correlation_of(fits[flip])
+    seen = 0 if best is None else len(best.corners)
+    if best is None or seen < LEAST_SHARE * board.count or correlation < LEAST_CORRELATION:
         raise InputError(
-            f"board: {seen} of {rows} x {columns} inner corners found in the reconstruction (correlation "
-            f"{correlation:.2f}), expected half of them (and {LEAST_CORRELATION}): is all of it in view, are its "
-            "squares over 5 pixels of the reconstruction, are their number and the PSF right?"
+            f"board: {seen} of {board.count} inner corners found in the reconstruction (correlation "
+            f"{correlation:.2f}), expected half of them (and {LEAST_CORRELATION}): is all of it in view, is the PSF "
+            "this camera's, and are the squares over 5 pixels of the reconstruction? `--square` makes larger ones"
         )
     back = pixel_scaling(image.shape, shape) @ mirror(flip, image.shape)
     matrix = back @ np.array(best.alignment.matrix)
@@ -110,7 +129,8 @@ def find_checkerboard(estimate: Tensor, board: Board, *, model: str = "homograph
         corners=corners,
         places=best.places,
         spread=best.spread / shrink,
-        correlation=best.correlation,
+        correlation=correlation,
+        lead=correlation - max(_correlation_of(fit) for one, fit in fits.items() if one != flip),
     )
 
 
@@ -192,6 +212,18 @@ def _grown(points: np.ndarray, seed: int, right: np.ndarray) -> dict[tuple[int, 
     return {cell: points[index] for cell, index in found.items()}
 
 
+def _best(image: np.ndarray, board: Board, model: str) -> BoardFit | None:
+    """The upright board that correlates best, of all blurs; None where no lattice is found."""
+    most = 4 * math.prod(board.corners)
+    lattices = [grow_lattice(find_saddles(image, blur)[:most]) for blur in BLURS]
+    found = [_placed(image, lattice, board, model) for lattice in lattices if lattice]
+    return max(found, key=_correlation_of, default=None)
+
+
+def _correlation_of(fit: BoardFit | None) -> float:
+    return 0.0 if fit is None else fit.correlation
+
+
 def _placed(
     image: np.ndarray, lattice: dict[tuple[int, int], np.ndarray], board: Board, model: str
 ) -> BoardFit | None:
@@ -208,7 +240,7 @@ def _placed(
     ranges = [range(min(0, left), max(0, left) + 1) for left in spare]
     for shift in itertools.product(*ranges):
         at = cells + shift
-        inside = ((at >= 0) & (at < board.corners)).all(1)
+        inside = board.shows(at)
         found = _fitted(board.places(at[inside]), corners[inside], model)
         if found is None:
             continue

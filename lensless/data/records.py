@@ -29,7 +29,8 @@ class Record:
 
     file: the JSON. kind: "scene", "background", "dark", "psf" or "frame". scene: name of the picture shown. mask: label
     of the pattern shown, 0 for the only one. exposure: seconds. gain: analogue. black_level: counts. bayer: None where
-    the sensor is monochrome. frames: how many were averaged, None where it is not said. bytes, sha256: of the PNG.
+    the sensor is monochrome. frames: how many were averaged, None where it is not said. square: pixels of the
+    checkerboard's, None where none was shown. bytes, sha256: of the PNG.
     """
 
     file: Path
@@ -42,6 +43,7 @@ class Record:
     exposure: float | None = None
     gain: float | None = None
     frames: int | None = None
+    square: int | None = None
     bytes: int | None = None
     sha256: str | None = None
 
@@ -55,7 +57,8 @@ class Record:
             value = content.get(key)
             positive = value is None or (isinstance(value, int | float) and value > 0)
             require(positive, f"{file}: expected {key} > 0, got {value!r}")
-        optional = {key: content.get(key) for key in ("scene", "exposure", "gain", "frames", "bytes", "sha256")}
+        said = ("scene", "exposure", "gain", "frames", "square", "bytes", "sha256")
+        optional = {key: content.get(key) for key in said}
         mask = 0 if content.get("mask") is None else int(content["mask"])
         record = cls(file, **{key: content[key] for key in NEEDED}, mask=mask, **optional)
         if record.bytes is not None and record.png.exists():
@@ -117,7 +120,7 @@ class RecordFolder:
     """All records of a folder in the order of their numbers.
 
     camera: what the manifest says of it. display: (H, W) of the monitor, and screen: (H, W) of its pixels that pictures
-    were fitted into, None where it is not said.
+    were fitted into, None where it is not said. shift: of that part's middle, (down, right) pixels of the monitor.
     """
 
     root: Path
@@ -125,6 +128,7 @@ class RecordFolder:
     records: tuple[Record, ...]
     display: tuple[int, int] | None = None
     screen: tuple[int, int] | None = None
+    shift: tuple[int, int] = (0, 0)
 
     @classmethod
     def open(cls, root: str | Path) -> Self:
@@ -139,7 +143,7 @@ class RecordFolder:
             not missing,
             f"{root}: records without a frame: {', '.join(missing[:3])} ({len(missing)} in all); {RETAKE}",
         )
-        return cls(root, manifest.get("camera"), records, *_monitor(manifest))
+        return cls(root, manifest.get("camera"), records, **_monitor(manifest))
 
     def of(self, *kinds: str) -> list[Record]:
         """The records of these kinds. Raises InputError, saying which kinds there are, where there is none."""
@@ -158,12 +162,15 @@ def record_of(image: Path) -> Record | None:
     return Record.read(file)
 
 
-def _monitor(manifest: Mapping[str, Any]) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-    """(H, W) of the monitor, and of what pictures were fitted into."""
-    display, height = manifest.get("display"), (manifest.get("plan") or {}).get("height")
+def _monitor(manifest: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """The display, screen and shift of a :class:`RecordFolder`, as far as they are said."""
+    display, plan = manifest.get("display"), manifest.get("plan") or {}
     if display is None:
-        return None, None
-    return tuple(display), None if height is None else tuple(round(side * height) for side in display)
+        return {}
+    if plan.get("height") is None:
+        return {"display": tuple(display)}
+    screen = tuple(round(side * plan["height"]) for side in display)
+    return {"display": tuple(display), "screen": screen, "shift": tuple(plan.get("shift") or (0, 0))}
 
 
 def read_json(file: Path) -> Mapping[str, Any]:

@@ -31,21 +31,23 @@ from lensless.tasks.calibration_files import (
 )
 from lensless.tasks.compose import build
 
-# Where a board stops being well placed: pixels of the reconstruction, and the share of its corners.
-MOST_SPREAD, LEAST_FOUND = 1.0, 0.8
+# Where a board stops being well placed: pixels of the reconstruction, the share of its corners, and by how much it
+# correlates better than mirrored, in shares of a square: it differs by two, and by up to one where none is marked.
+MOST_SPREAD, LEAST_FOUND, LEAST_LEAD = 1.0, 0.8, 1.0
+
+# What a record of the board calls it.
+BOARD = "checkerboard"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
     """What the monitor showed, and what to expect of its image; see :mod:`lensless.calibration.checkerboard`.
 
-    size: (H, W) of the monitor, None as the records say. square: pixels. flip: none, vertical, horizontal or both.
-    model: similarity or homography.
+    size: (H, W) of the monitor, and square: pixels, None as the records say. model: similarity or homography.
     """
 
     size: Sequence[int] | None = None
-    square: int = 40
-    flip: str = "none"
+    square: int | None = None
     model: str = "homography"
 
 
@@ -53,16 +55,20 @@ def align_board(cfg: DictConfig) -> int:
     """Write alignment.yaml, align.json and align.png, store the alignment in a card if one is named; say a verdict."""
     require(cfg.psf is not None, "psf: expected the PSF of this camera, such as that of `lensless calibrate psf`")
     shown = build(cfg.board, "board")
+    records = records_of("records", cfg.records, "frame")
+    others = sorted({str(record.scene) for record in records} - {BOARD})
+    require(not others, f"records: expected frames of --show {BOARD}, got of {', '.join(others)}")
     display = shown.size or record_folders("records", cfg.records)[0].display
     require(display is not None, "board.size: expected [height, width] of the monitor, which the records do not say")
-    board = Board(tuple(display), shown.square)
+    square = shown.square or records[0].square
+    require(square is not None, "board.square: expected pixels of the monitor, which the records do not say")
+    board = Board(tuple(display), square)
     psf, _ = normalise_psf(read_image(cfg.psf))
-    records = records_of("records", cfg.records, "frame")
     exposed = expose(frames_of(records), read_darks(cfg.darks))
     y = averaged_like(to_colours(exposed.merged.light, exposed.bayer, "demosaic"), psf, records[0].stem)
     estimate = build(cfg.recon, "recon")(y[None], LenslessConvolution(psf))[0]
-    found = find_checkerboard(estimate, board, model=shown.model, flip=shown.flip)
-    card = None if cfg.card is None else store_in_card(cfg.card, found, display)
+    found = find_checkerboard(estimate, board, model=shown.model)
+    card = None if cfg.card is None else store_in_card(cfg.card, found, display, tuple(estimate.shape[-2:]))
     verdict = "; ".join(problems(found, board)) or "good"
     written = Path(cfg.out).expanduser() / "alignment.yaml"
     with atomic_write(written) as temporary:
@@ -75,15 +81,16 @@ def align_board(cfg: DictConfig) -> int:
         "flip": found.alignment.flip,
         "corners": found.corners.tolist(),
         "places": found.places.tolist(),
-        "expected_corners": math.prod(board.corners),
+        "expected_corners": board.count,
         "spread": found.spread,
         "correlation": found.correlation,
+        "lead": found.lead,
     }
     files = write_report(cfg, "align", content, board_figure(estimate, found.corners, outline(found)))
     geometry = found.alignment
     print(
         f"flip {geometry.flip}, scale {geometry.scale:.4f}, rotation {math.degrees(geometry.rotation):.2f} degrees; "
-        f"{len(found.corners)} of {math.prod(board.corners)} corners agree to {found.spread:.2f} pixels, "
+        f"{len(found.corners)} of {board.count} corners agree to {found.spread:.2f} pixels, "
         f"correlation {found.correlation:.2f}"
     )
     print(f"verdict: {verdict}")
@@ -94,7 +101,7 @@ def align_board(cfg: DictConfig) -> int:
 def problems(found: BoardFit, board: Board) -> list[str]:
     """What is wrong and what to do, a sentence each; empty for a good fit."""
     sentences = []
-    share = len(found.corners) / math.prod(board.corners)
+    share = len(found.corners) / board.count
     if share < LEAST_FOUND:
         sentences.append(
             f"only {share:.0%} of the corners were found: is all of the board in view? larger squares are easier"
@@ -103,6 +110,11 @@ def problems(found: BoardFit, board: Board) -> list[str]:
         sentences.append(
             f"the corners scatter by {found.spread:.2f} pixels: average more frames, or take larger squares and, for a "
             "monitor seen at an angle, board.model=homography"
+        )
+    if found.lead < LEAST_LEAD * found.correlation / board.count:
+        sentences.append(
+            "the black square that tells the board from its mirror images is hardly seen, so the flip may be another: "
+            "average more frames, or take larger squares"
         )
     return sentences
 
@@ -115,20 +127,28 @@ def outline(found: BoardFit) -> np.ndarray:
     return there[:, :2] / there[:, 2:]
 
 
-def store_in_card(name: str, found: BoardFit, display: Sequence[int]) -> Path:
-    """The alignment of a data set's scenes, which are what the monitor showed in its middle, into its card."""
+def store_in_card(name: str, found: BoardFit, display: Sequence[int], shape: tuple[int, int]) -> Path:
+    """The alignment of a data set's scenes, which a part of the monitor showed, into its card.
+
+    shape: (H, W) of the reconstruction that the board was found in; those of the data set may have other pixels.
+    """
     card = load_card(name)
     require(card.samples["kind"] == "records", f"card: expected records, got {card.samples['kind']}")
     folder = RecordFolder.open(card.root)
     same = folder.display is not None and tuple(folder.display) == tuple(display) and folder.screen is not None
     require(same, f"card: expected records of the same monitor of {tuple(display)} pixels, got {folder.display}")
-    scene = card.open().light("scene", 0)
+    source = card.open()
+    scene, measured = (source.light(what, 0) for what in ("scene", "measurement"))
     require(scene is not None, "card: expected scenes, found none; name their folder in the card")
     size = tuple(scene.shape[-2:])
-    # from the scenes' pixels to those that they took on the monitor, to the reconstruction
-    top, left = ((whole - part) / 2 for whole, part in zip(folder.display, folder.screen, strict=True))
+    # from the scenes' pixels to those that they took on the monitor, to the reconstruction, to the data set's
+    top, left = (
+        (whole - part) / 2 + shift
+        for whole, part, shift in zip(folder.display, folder.screen, folder.shift, strict=True)
+    )
     moved = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]])
-    matrix = np.array(found.alignment.matrix) @ moved @ pixel_scaling(size, folder.screen)
+    monitor = pixel_scaling(shape, measured.shape[-2:]) @ np.array(found.alignment.matrix)
+    matrix = monitor @ moved @ pixel_scaling(size, folder.screen)
     file = card.root / "card.yaml" if card.file is None else card.file
     store_alignment(card, Alignment(tuple(map(tuple, matrix.tolist())), size), file)
     return file

@@ -14,6 +14,7 @@ from lensless.physics.convolution import LenslessConvolution
 from lensless.physics.random import sample_generator
 from lensless.physics.system import get_system
 from lensless.recon.admm import ADMM
+from lensless_capture.screens.base import checkerboard
 
 SHAPE = (97, 130)
 
@@ -51,14 +52,31 @@ def corner_error(alignment, matrix):
 
 
 def test_corners_lie_between_the_pixels_where_squares_meet():
-    board = Board((13, 17), 4)
+    board = Board((17, 21), 4)
     # a last row of one pixel, and columns of one, are no squares
-    assert board.corners == (2, 3) and Board((12, 18), 4).corners == (2, 4)
+    assert board.corners == (3, 4) and Board((16, 22), 4).corners == (3, 5)
     picture = board.picture()
-    assert picture[0, 0] == 1 and picture[0, 4] == 0 and picture[4, 4] == 1
+    assert picture[0, 0] == 1 and picture[0, 4] == 0 and picture[4, 12] == 1
     assert board.places(np.array([[0, 0], [2, 3]])).tolist() == [[3.5, 3.5], [15.5, 11.5]]
     # between black and white on either side
-    assert picture[3:5, 3:5].tolist() == [[1, 0], [0, 1]]
+    assert picture[3:5, 11:13].tolist() == [[1, 0], [0, 1]]
+
+
+def test_one_square_is_marked_and_has_no_corners():
+    board = Board((17, 21), 4)
+    assert board.mark == (1, 1) and not board.picture()[4:8, 4:8].any() and board.count == 12 - 4
+    corners = np.array([[0, 0], [1, 1], [0, 2], [2, 0], [3, 0], [0, -1]])
+    assert board.shows(corners).tolist() == [False, False, True, True, False, False]
+
+
+@pytest.mark.parametrize(("size", "square"), [((240, 320), 40), ((225, 300), 33), ((77, 51), 9), ((16, 17), 4)])
+def test_the_board_is_the_one_that_the_pi_shows_and_is_no_mirror_image_of_itself(size, square):
+    board = Board(size, square)
+    np.testing.assert_array_equal(255 * board.picture(), checkerboard(size, square=square)[..., 1])
+    rows, columns = board.corners
+    row, column = board.mark
+    # where mirroring its corners would take it
+    assert row != rows - row and column != columns - column
 
 
 def test_a_saddle_is_found_to_parts_of_a_pixel():
@@ -96,19 +114,34 @@ def test_a_board_is_found_where_it_is(size, square, options):
     found = find_checkerboard(soft(seen(board, matrix)), board, model=model)
     # eight numbers of 35 corners that are known to half a pixel, at the monitor's own corners
     assert corner_error(found.alignment, matrix) < (1.0 if model == "homography" else 0.5)
-    assert len(found.corners) > 0.9 * math.prod(board.corners)
+    assert len(found.corners) > 0.9 * board.count
     assert found.spread < 0.7 and found.correlation > 0.6
     there = cv2.perspectiveTransform(found.places[None], matrix)[0]
     assert float(np.abs(there - found.corners).mean()) < 0.4
 
 
-@pytest.mark.parametrize("flip", ["vertical", "horizontal", "both"])
-def test_a_mirrored_board_is_found_as_it_is_said_to_be_mirrored(flip):
-    board = Board((240, 300), 40)
+@pytest.mark.parametrize("flip", ["none", "vertical", "horizontal", "both"])
+@pytest.mark.parametrize(("size", "square"), [((240, 320), 40), ((225, 300), 25)])
+def test_how_a_board_is_mirrored_is_found(flip, size, square):
+    board = Board(size, square)
     matrix = mirror(flip, SHAPE) @ geometry(board.size)
-    found = find_checkerboard(soft(seen(board, matrix)), board, flip=flip)
+    found = find_checkerboard(soft(seen(board, matrix)), board)
     assert found.alignment.flip == flip
     assert corner_error(found.alignment, matrix) < 0.5
+    # two squares differ between the board and its mirror images
+    assert found.lead > found.correlation / board.count
+
+
+def test_without_its_mark_a_board_has_no_lead():
+    board, matrix = Board((240, 320), 40), geometry((240, 320))
+
+    class Plain(Board):
+        def picture(self):
+            rows, columns = np.indices(self.size) // self.square
+            return ((rows + columns) % 2 == 0).astype(np.float32)
+
+    found = find_checkerboard(soft(seen(Plain(board.size, board.square), matrix)), board)
+    assert found.lead < found.correlation / board.count
 
 
 def test_a_large_picture_is_shrunk_first():
@@ -127,18 +160,16 @@ def test_a_board_is_found_in_a_reconstruction(name):
     scene = torch.from_numpy(seen(board, matrix, (96, 128))).expand(1, 3, -1, -1)
     y = system.measure(scene, sample_generator(0, 0))
     found = find_checkerboard(ADMM(60)(y, LenslessConvolution(system.psf))[0], board)
-    assert len(found.corners) == 35
+    assert len(found.corners) == board.count == 31
     assert corner_error(found.alignment, matrix) < 0.6
 
 
 def test_what_shows_no_board_is_refused():
     board = Board((240, 320), 40)
     noise = torch.rand(1, 90, 120, generator=torch.Generator().manual_seed(0))
-    with pytest.raises(InputError, match=r"board: \d+ of 5 x 7 inner corners found .*is all of it in view"):
+    with pytest.raises(InputError, match=r"board: \d+ of 31 inner corners found .*is all of it in view"):
         find_checkerboard(noise, board)
-    with pytest.raises(InputError, match="board: 0 of 5 x 7 inner corners found"):
+    with pytest.raises(InputError, match="board: 0 of 31 inner corners found"):
         find_checkerboard(torch.zeros(3, 90, 120), board)
-    with pytest.raises(InputError, match="board: expected 3 squares or more along each side"):
-        Board((240, 320), 100)
-    with pytest.raises(InputError, match="flip: 'left' is not known"):
-        find_checkerboard(noise, board, flip="left")
+    with pytest.raises(InputError, match="board: expected 4 squares or more along each side"):
+        Board((240, 320), 61)

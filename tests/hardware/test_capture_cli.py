@@ -40,8 +40,14 @@ def test_capture_shows_a_pattern_or_a_picture_meanwhile(run, scenes, tmp_path):
         out = tmp_path / f"out{len(levels)}"
         run("capture", out, "--show", show, "--exposure", 0.05, "--fixed")
         levels[show] = (np.asarray(Image.open(out / "000000.png")).astype(float).mean() - 256) / 3839
-    # one square of the checkerboard covers this small display, as the white picture does
-    assert list(levels.values()) == pytest.approx([0.0, 0.5, 0.5], abs=0.01)
+    # the white picture covers the display, of the checkerboard's squares of 3 x 3 pixels 23 of 48 are white
+    assert list(levels.values()) == pytest.approx([0.0, 0.5 * 23 / 48, 0.5], abs=0.01)
+    record = json.loads((tmp_path / "out1" / "000000.json").read_text())
+    assert (record["scene"], record["square"]) == ("checkerboard", 3)
+    words = ("--show", "checkerboard", "--square")
+    assert "square: expected 1 to 4 pixels" in run("capture", tmp_path / "no", *words, 5, code=2).err
+    assert "square: expected with --show checkerboard" in run("capture", tmp_path / "no", "--square", 3, code=2).err
+    assert not (tmp_path / "no").exists()
 
 
 def test_dark_writes_the_mean_and_the_hot_pixels(run, tmp_path):

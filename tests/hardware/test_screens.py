@@ -22,9 +22,13 @@ def test_a_point_is_a_disc_about_the_centre_pixel():
 
 
 def test_a_checkerboard_changes_at_every_square():
-    board = checkerboard((12, 17), square=4)[..., 0]
-    np.testing.assert_array_equal(board[:8, :8], np.kron([[255, 0], [0, 255]], np.ones((4, 4))))
-    assert board.shape == (12, 17) and board[0, 16] == 255
+    board = checkerboard((19, 17), square=4)[..., 0]
+    np.testing.assert_array_equal(board[8:16, 8:16], np.kron([[255, 0], [0, 255]], np.ones((4, 4))))
+    assert board.shape == (19, 17) and board[0, 16] == 255
+    # of four squares by four, the white one in row 1 and column 1
+    assert not board[4:8, 4:8].any() and board[0:4, 8:12].all()
+    with pytest.raises(InputError, match=r"square: expected 1 to 4 pixels of a display of \(19, 17\), got 5"):
+        checkerboard((19, 17), square=5)
 
 
 def test_a_picture_keeps_its_proportions_and_is_placed_in_the_middle():

@@ -57,11 +57,19 @@ def point(size: tuple[int, int], *, centre: tuple[int, int] | None = None, radiu
     return np.repeat(inside[..., None] * np.uint8(255), 3, axis=-1)
 
 
-def checkerboard(size: tuple[int, int], *, square: int = 40) -> np.ndarray:
-    """Squares of ``square`` pixels, white where row + column of squares is even; for registration."""
-    require(square >= 1, f"square: expected at least 1 pixel, got {square}")
+def checkerboard(size: tuple[int, int], *, square: int) -> np.ndarray:
+    """Squares of ``square`` pixels, white where row + column of squares is even; for registration.
+
+    One white square, up and left of the middle, is black: it tells the board from its mirror images.
+    Raises InputError unless four squares fit along each side.
+    """
+    most = min(size) // 4
+    require(1 <= square <= most, f"square: expected 1 to {most} pixels of a display of {size}, got {square}")
     rows, columns = np.indices(size) // square
-    return np.repeat(((rows + columns) % 2 == 0)[..., None] * np.uint8(255), 3, axis=-1)
+    white = (rows + columns) % 2 == 0
+    row, column = (extent // square // 2 - 1 for extent in size)
+    white[(rows == row) & (columns == column - (row + column) % 2)] = False
+    return np.repeat(white[..., None] * np.uint8(255), 3, axis=-1)
 
 
 def place(
