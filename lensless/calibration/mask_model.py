@@ -16,6 +16,9 @@ from lensless.physics.psf import Optics, point_source_psf
 KEPT = 4
 # Light beyond the mask's shadow that is followed, in Fresnel zones sqrt(lambda z).
 MARGIN = 4.0
+# Samples in sqrt(lambda z), the width that diffraction blurs by, with which a distance is found to a per cent: with two
+# of them it was 9 % off.
+FINE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +108,11 @@ class MaskModel:
     def _lcd(self) -> LCDMask:
         require(isinstance(self.mask, LCDMask), f"opening: only an LCD has one, got a {type(self.mask).__name__}")
         return self.mask
+
+    def oversample_for(self, distance: float) -> int:
+        """Samples a pixel, along each side, that follow diffraction at this distance (metres) closely enough."""
+        width = math.sqrt(min(self.optics.wavelengths) * distance)
+        return math.ceil(FINE * max(self.optics.pixel_pitch) / width)
 
     def psf(self, placement: Placement) -> Tensor:
         """Without gradients: there are so few numbers that :mod:`lensless.calibration.mask_fit` takes differences."""

@@ -49,6 +49,12 @@ def fit_geometry(cfg: DictConfig) -> int:
     flip = best_flip(measured, model, start=start, fit=fit, search=search) if problems else "none"
     if flip != "none":
         problems.append(f"mirrored ({flip}) the PSF fits far better: is the display seen from behind, or turned?")
+    needed = model.oversample_for(found.geometry.distance)
+    if "distance" in fit and needed > optics.oversample:
+        problems.append(
+            f"{optics.oversample} samples of the light a pixel are too few to tell the distance by its diffraction: "
+            f"take optics.oversample={needed}"
+        )
     verdict = "; ".join(problems) or "good"
     written = Path(cfg.out).expanduser() / "mask_psf.npy"
     write_npy(written, found.psf[0] if len(found.psf) == 1 else found.psf)

@@ -183,6 +183,12 @@ def test_what_cannot_be_fitted_is_refused(arguments, message):
         fit_mask(words.pop("measured"), MaskModel(straight(), optics()), **words)
 
 
+def test_four_samples_lie_in_the_width_that_diffraction_blurs_by():
+    # sqrt(400 nm 4 mm) is 40 um, of which a sample is to be 10 um at most
+    model = MaskModel(straight(), optics(pixel_pitch=(49e-6, 51e-6), wavelengths=(400e-9, 600e-9)))
+    assert model.oversample_for(4e-3) == 6 and model.oversample_for(16e-3) == 3
+
+
 def test_only_an_lcd_has_an_opening():
     mask = PinholeMask((1e-3, 1e-3), centres=[(0.0, 0.0)], radius=4e-5)
     with pytest.raises(InputError, match="opening: only an LCD has one, got a PinholeMask"):

@@ -53,6 +53,13 @@ def test_a_geometry_is_fitted_and_reported(psfs, tmp_path, capsys):
     assert cv2.imread(str(tmp_path / "mask.png")) is not None
 
 
+def test_light_that_is_followed_too_coarsely_is_said(psfs, tmp_path, capsys):
+    words = [f"psf={psfs / 'psf_004.npy'}", "mask.values.seed=4", *MASK, *LIGHT[:2], *START, f"out={tmp_path}"]
+    assert main(["calibrate", "mask", *words, "optics.oversample=2", "fit=[distance]"]) == 0
+    assert "verdict: 2 samples of the light a pixel are too few" in capsys.readouterr().out
+    assert "take optics.oversample=3" in json.loads((tmp_path / "mask.json").read_text())["verdict"]
+
+
 def test_several_patterns_by_seed_or_by_frame(psfs, tmp_path):
     fit = ["fit=[rotation,shift]", "start.distance=4e-3", "search.rotation=0.05"]
     words = [f"psf={psfs}/psf_*.npy", *MASK, *LIGHT, *fit]
