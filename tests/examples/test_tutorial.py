@@ -86,6 +86,7 @@ def test_the_tutorial_does_what_it_says(checkout, capfd):
     folder = checkout / "tutorial"
 
     assert "verdict: good" in said["lensless calibrate psf"]
+    assert "verdict: good" in said["lensless calibrate linearity"]
     measured, true = (read_image(folder / file) for file in ("calibrated/psf.npy", "bench/psfs/000.npy"))
     seen = true * torch.tensor([0.323, 1, 0.7]).reshape(3, 1, 1)  # the sensor's response
     expected = demosaic(mosaic(seen[None], "RGGB")[0, 0], "RGGB")
