@@ -48,7 +48,8 @@ def simulated(
     """Samples of the ready camera ``system``, made when asked for; each is a function of (seed, epoch, number).
 
     system, size, settings: see :func:`lensless.physics.system.get_system`. scenes: photographs, as for `lensless
-    simulate`. split: "train", "validation" or "test", of the photographs (:func:`split_pictures`). samples: an epoch.
+    simulate`. split: "train", "validation" or "test", of the photographs (:func:`split_pictures`), or "all", for
+    photographs that no training takes from. samples: an epoch.
     mask_seed, n_masks: seed of the first mask, and how many of consecutive seeds take turns. assumed: settings of the
     camera that the calibration believes in, whose PSF the samples carry. psf_error: what else is wrong with that PSF,
     drawn once for each mask. zoom: see :class:`lensless.data.scenes.Patch`. cache: folder for the photographs shrunk to
@@ -118,9 +119,10 @@ def _folder(cache: str | None) -> Path:
 
 
 def _pictures(scenes: str, split: str, cache: str | None, longest_side: int) -> list[Path]:
-    pictures = split_pictures(list_pictures(scenes))
-    check_name("split", split, list(pictures))
-    return shrink_pictures(pictures[split], _folder(cache) / "scenes", longest_side=longest_side)
+    pictures = list_pictures(scenes)
+    splits = split_pictures(pictures) | {"all": pictures}
+    check_name("split", split, list(splits))
+    return shrink_pictures(splits[split], _folder(cache) / "scenes", longest_side=longest_side)
 
 
 def _key(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -29,7 +29,7 @@ BITS, FULL_SCALE = (8, 10, 12, 14), (0.8, 3.0)
 # most ambient light relative to the measurement's mean, and how well the frame that is subtracted knows it
 AMBIENT, AMBIENT_ERROR = 0.5, 0.03
 # chance that the PSF is wrong, and by how much at most: radians, share, pixels, pixels, decibels
-WRONG, ROTATION, SCALE, SHIFT, BLUR, PSF_SNR = 0.7, math.radians(0.5), 0.01, 0.5, 0.8, (20.0, 60.0)
+WRONG, ROTATION, SCALE, SHIFT, BLUR, PSF_SNR = 0.5, math.radians(0.5), 0.01, 0.5, 0.8, (20.0, 60.0)
 
 
 class RandomCameras(Dataset):

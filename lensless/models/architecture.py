@@ -20,6 +20,7 @@ KNOWN = (
     "lensless.models.background.LearnedBackgroundSubtraction",
     "lensless.recon.admm.ADMM",
     "lensless.recon.unrolled.UnrolledADMM",
+    "lensless.recon.unrolled.NoiseAwareADMM",
     "lensless.recon.unrolled.UnrolledFISTA",
     "lensless.recon.wiener.Wiener",
     "lensless.recon.trainable_inversion.TrainableInversion",
@@ -40,7 +41,8 @@ KNOWN = (
 )
 NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 # arguments that weights only start from; the file of weights says what became of them
-STARTS = {"UnrolledADMM": ("tau", "mu1", "mu2", "mu3"), "UnrolledFISTA": ("step_size",)}
+PENALTIES = ("tau", "mu1", "mu2", "mu3")
+STARTS = {"UnrolledADMM": PENALTIES, "NoiseAwareADMM": PENALTIES, "UnrolledFISTA": ("step_size",)}
 
 
 def describe(part: object) -> dict[str, Any]:

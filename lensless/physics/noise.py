@@ -1,6 +1,9 @@
-"""Noise of a stated strength, for comparisons that name an SNR instead of a sensor."""
+"""Noise of a stated strength, for comparisons that name an SNR instead of a sensor, and the strength of noise seen."""
+
+import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lensless.errors import require
@@ -36,3 +39,23 @@ def add_noise_at_snr(y: Tensor, snr_db: float, generator: Generators, *, kind: s
     require(lowest >= 0, f"y: shot noise needs light >= 0, got a minimum of {lowest:.3g}; use y.clamp_min(0)")
     strength = (ratio * total / energy).to(y.dtype).reshape(column)
     return poisson(strength * y, generator).div_(strength)
+
+
+def noise_level(y: Tensor, valid: Tensor | float = 1.0) -> Tensor:
+    """Standard deviation of the white noise in images, (B,), in units of ``y`` (B, C, h, w).
+
+        sigma = sqrt(pi / 2) / 6  mean |y * N|,      N = (1 -2 1; -2 4 -2; 1 -2 1)
+
+    N, the difference of two Laplacians, is blind to smooth structure (Immerkaer, "Fast noise variance estimation", CVIU
+    1996); sharp structure counts as noise. valid: 1 at the pixels to believe, else 0, to broadcast with y; a
+    difference over others is left out. Raises InputError for images of less than 3 x 3 pixels.
+    """
+    require(min(y.shape[-2:]) >= 3, f"y: expected images of at least 3 x 3 pixels, got {tuple(y.shape)}")
+    line = y.new_tensor([1.0, -2.0, 1.0])
+    differences = F.conv2d(y.flatten(0, 1)[:, None], torch.outer(line, line)[None, None]).reshape(
+        *y.shape[:2], y.shape[2] - 2, y.shape[3] - 2
+    )
+    whole = torch.ones_like(y[:1, :1]) * valid
+    seen = (-F.max_pool2d(-whole, 3, stride=1)).expand_as(differences)
+    mean = (differences.abs() * seen).flatten(1).sum(1) / seen.flatten(1).sum(1).clamp_min(1)
+    return mean * (math.sqrt(math.pi / 2) / 6)

@@ -2,15 +2,20 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lensless.errors import InputError
+from lensless.physics.noise import noise_level
 from lensless.physics.operator import LinearOperator
 from lensless.recon.admm import split_valid
 from lensless.recon.base import check_measurement, data_scale, per_sample
 from lensless.recon.unrolled_admm import unrolled_admm
+
+# noise relative to the mean of a measurement: where the slopes of NoiseAwareADMM turn, and the least that it believes
+REFERENCE_NOISE, LEAST_NOISE = 0.1, 1e-3
 
 
 class Unrolled(nn.Module, ABC):
@@ -72,10 +77,10 @@ class UnrolledADMM(Unrolled):
         camera, valid = split_valid(physics)
         gain = camera.spectrum.abs().flatten(1).amax(1)
         scale = data_scale(y if valid is None else y * valid)
-        scenes = unrolled_admm(
+        scenes = self.solve(
             y / per_sample(scale, 4),
             camera.spectrum / per_sample(gain, 4),
-            self.log_penalties[:iterations].exp(),
+            iterations,
             fft=camera.fft,
             size=camera.scene_shape[1:],
             valid=1.0 if valid is None else valid,
@@ -85,6 +90,46 @@ class UnrolledADMM(Unrolled):
         if torch.is_grad_enabled():
             return [x.clamp(min=0) * unit for x in scenes]
         return [x.clamp_(min=0).mul_(unit) for x in scenes]
+
+    def solve(
+        self, y: Tensor, spectrum: Tensor, iterations: int, *, valid: Tensor | float, **problem: Any
+    ) -> list[Tensor]:
+        """:func:`unrolled_admm` of the scaled measurement and camera with the first penalties."""
+        return unrolled_admm(y, spectrum, self.log_penalties[:iterations].exp(), valid=valid, **problem)
+
+
+class NoiseAwareADMM(UnrolledADMM):
+    """UnrolledADMM whose penalties follow the noise that each measurement shows, s, estimated by :func:`noise_level`:
+
+        log p_k = log_penalties_k + slopes_k log(s / s_0),      s relative to the measurement's mean absolute value
+
+    with s_0 = 0.1, about 20 dB, and (K, 4) learned slopes, which start at 0 but for tau's 1: in theory the weight of a
+    prior grows with the noise, and one set of penalties is right for one exposure only. Each sample is solved alone.
+    """
+
+    def __init__(
+        self, iterations: int = 5, *, tau: float = 4e-4, mu1: float = 0.03, mu2: float = 0.01, mu3: float = 0.001
+    ):
+        super().__init__(iterations, tau=tau, mu1=mu1, mu2=mu2, mu3=mu3)
+        self.slopes = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 1.0]).repeat(iterations, 1))
+
+    def solve(
+        self, y: Tensor, spectrum: Tensor, iterations: int, *, valid: Tensor | float, **problem: Any
+    ) -> list[Tensor]:
+        """As for UnrolledADMM, with the penalties of each sample."""
+        levels = noise_level(y, valid).clamp_min(LEAST_NOISE)
+        change = self.slopes[:iterations] * (levels / REFERENCE_NOISE).log()[:, None, None]
+        samples = [
+            unrolled_admm(
+                y[n : n + 1],
+                spectrum[n % len(spectrum)][None],
+                penalties,
+                valid=valid[n % len(valid)][None] if isinstance(valid, Tensor) else valid,
+                **problem,
+            )
+            for n, penalties in enumerate((self.log_penalties[:iterations] + change).exp())
+        ]
+        return [torch.cat(scenes) for scenes in zip(*samples, strict=True)]
 
 
 class UnrolledFISTA(Unrolled):

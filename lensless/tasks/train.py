@@ -95,13 +95,19 @@ def describe(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 
 def starting_model(cfg: DictConfig) -> ModularReconstruction:
-    """`init`, or else `model` with fresh weights."""
+    """`init`, or else `model` with fresh weights, but for `init_parts` of `init`."""
     if cfg.init is None:
+        require(not cfg.init_parts, "init_parts: expected [], or a model in init to take them from")
         return build(cfg.model, "model")
     found = Model.from_pretrained(cfg.init).reconstruction
     if not isinstance(found, ModularReconstruction):
         raise InputError(f"init: expected a modular reconstruction, got {type(found).__name__}")
-    return found.train()
+    if not cfg.init_parts:
+        return found.train()
+    model = build(cfg.model, "model")
+    for name in cfg.init_parts:
+        model.load_part(name, found)
+    return model
 
 
 def check_room(model: ModularReconstruction, folder: RunFolder) -> None:

@@ -18,6 +18,7 @@ class Loss:
     """The weighted sum of terms between the estimate x and the scene t, both on the scene's pixels.
 
         mse  mean (x - t)^2       l1  mean |x - t|       ssim  1 - SSIM(x, t) (Wang et al. 2004)
+        log_mse  log10 mean (x - t)^2 of each image, -PSNR / 10: a decibel is as much in a clean image as in a noisy one
         lpips  LPIPS(srgb(x), srgb(t))      inversion  mean (v - t)^2 of v, what comes out of the inversion
         consistency  mean (p - A x)^2 / mean y^2 of p, what comes out of the pre-processor
 
@@ -28,7 +29,7 @@ class Loss:
     (:class:`LPIPS`). Raises InputError on unknown terms or words, and on weights that are negative or all 0.
     """
 
-    TERMS = ("mse", "l1", "ssim", "lpips", "inversion", "consistency")
+    TERMS = ("mse", "log_mse", "l1", "ssim", "lpips", "inversion", "consistency")
 
     def __init__(self, weights: dict[str, float], *, brightness: str, lpips: str = "vgg"):
         for name, weight in weights.items():
@@ -56,6 +57,9 @@ class Loss:
 
     def _mse(self, stages: dict[str, Tensor], batch: Batch, _: LinearOperator) -> Tensor:
         return functional.mse_loss(self.estimate(stages["image"], batch), batch.scene)
+
+    def _log_mse(self, stages: dict[str, Tensor], batch: Batch, _: LinearOperator) -> Tensor:
+        return -psnr(self.estimate(stages["image"], batch), batch.scene).mean() / 10
 
     def _l1(self, stages: dict[str, Tensor], batch: Batch, _: LinearOperator) -> Tensor:
         return functional.l1_loss(self.estimate(stages["image"], batch), batch.scene)

@@ -26,6 +26,11 @@ def test_a_tenth_of_the_pictures_each_is_held_out():
     assert len({path.name for found in splits.values() for path in found}) == 57
 
 
+def test_all_takes_every_picture(tmp_path):
+    parts = [make(tmp_path, split=split).shown for split in ("train", "validation", "test")]
+    assert make(tmp_path, split="all").shown == set().union(*parts) and all(parts)
+
+
 def test_more_pictures_never_move_a_held_out_one_into_training():
     """The first of more pictures, by hash, are the first of fewer and of new ones."""
     few = split_pictures([Path(f"{n}.png") for n in range(57)])

@@ -23,7 +23,7 @@ from lensless.recon.multi_wiener import MultiWiener
 from lensless.recon.prox import TotalVariation
 from lensless.recon.spatially_varying import SpatiallyVaryingDeconvolution
 from lensless.recon.trainable_inversion import SeparableTrainableInversion, TrainableInversion
-from lensless.recon.unrolled import UnrolledADMM, UnrolledFISTA
+from lensless.recon.unrolled import NoiseAwareADMM, UnrolledADMM, UnrolledFISTA
 from lensless.recon.wiener import Wiener
 
 WIENER = "lensless.recon.wiener.Wiener"
@@ -40,6 +40,7 @@ EXAMPLES = [
     LearnedBackgroundSubtraction(DRUNet(4, **DRUNET)),
     ADMM(7, tau=1e-3, nonnegative=False, mu1=0.2, mu2=0.3, mu3=0.4, tolerance=1e-3, record_every=2, progress=True),
     UnrolledADMM(3, tau=0.2, mu1=0.3, mu2=0.4, mu3=0.5),
+    NoiseAwareADMM(3, tau=0.2, mu1=0.3, mu2=0.4, mu3=0.5),
     UnrolledFISTA(4, step_size=0.7),
     Wiener(0.5),
     TrainableInversion(0.1, channels=2, filter_shape=(3, 5)),

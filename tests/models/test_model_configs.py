@@ -36,8 +36,8 @@ PARAMETERS = {
     "light_inverse": LIGHT + INVERSE,
     "inverse_light": INVERSE + LIGHT,
     "light_inverse_light": LIGHT + INVERSE + LIGHT,
-    # its post-processor has twice the channels everywhere
-    "universal": LIGHT + 2 * UNROLLED5 + 1_048_448 + 1,
+    # four penalties and slopes of each iteration; a post-processor of twice the channels
+    "universal": LIGHT + 20 * 8 + 1_048_448 + 1,
     "flatnet": INVERSE + DRUNET_8M,
     "mwdn": 8_106_691,
     "mmcn": UNROLLED5 + DRUNET_8M + COMPENSATION,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lensless.errors import InputError
-from lensless.physics.noise import add_noise_at_snr
+from lensless.physics.noise import add_noise_at_snr, noise_level
 from lensless.physics.random import sample_generator
 
 
@@ -56,3 +56,25 @@ def test_shot_noise_comes_in_photons_of_one_size():
 def test_bad_input(y, kind, message):
     with pytest.raises(InputError, match=message):
         add_noise_at_snr(y, 20, sample_generator(0, 0), kind=kind)
+
+
+def test_the_noise_level_is_that_of_the_noise_whatever_smooth_structure_is_below():
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, 151), torch.linspace(0, 1, 203), indexing="ij")
+    smooth = (2 + rows * columns + (4 * rows).sin()).expand(2, 3, -1, -1)
+    sigmas = torch.tensor([0.01, 0.3])
+    noise = torch.randn(2, 3, 151, 203, generator=sample_generator(4, 0)) * sigmas[:, None, None, None]
+    torch.testing.assert_close(noise_level(smooth + noise), sigmas, rtol=0.02, atol=0)
+    torch.testing.assert_close(noise_level(2 * smooth + 2 * noise), 2 * sigmas, rtol=0.02, atol=0)
+
+
+def test_the_noise_level_of_one_pixel_by_hand_and_without_ignored_pixels():
+    """A one in the middle of 5 x 5 is met by 1, 2 and 4, 16 in all, in 9 differences."""
+    y = torch.zeros(1, 1, 5, 5)
+    y[..., 2, 2] = 1
+    assert float(noise_level(y)) == pytest.approx(math.sqrt(math.pi / 2) / 6 * 16 / 9)
+    y[..., 0, 0] = 100
+    valid = torch.ones(1, 1, 5, 5)
+    valid[..., 0, 0] = 0
+    assert float(noise_level(y, valid)) == pytest.approx(math.sqrt(math.pi / 2) / 6 * 15 / 8)
+    with pytest.raises(InputError, match=r"y: expected images of at least 3 x 3 pixels, got \(1, 1, 2, 5\)"):
+        noise_level(y[..., :2, :])

@@ -5,13 +5,14 @@ import torch
 
 from lensless.errors import InputError
 from lensless.physics.convolution import LenslessConvolution
+from lensless.physics.noise import noise_level
 from lensless.physics.system import get_system
 from lensless.physics.valid_pixels import ValidPixels
 from lensless.recon.admm import ADMM
 from lensless.recon.gradient import FISTA
-from lensless.recon.unrolled import UnrolledADMM, UnrolledFISTA
+from lensless.recon.unrolled import NoiseAwareADMM, UnrolledADMM, UnrolledFISTA
 
-BOTH = pytest.mark.parametrize("kind", [UnrolledADMM, UnrolledFISTA])
+ALL = pytest.mark.parametrize("kind", [UnrolledADMM, NoiseAwareADMM, UnrolledFISTA])
 
 
 def uniform(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -48,7 +49,7 @@ def test_fista_starts_as_the_classical_solver(cameras: int, masked: bool):
         assert relative_error(found[sample : sample + 1], expected) < 1e-6
 
 
-@BOTH
+@ALL
 def test_doubling_the_measurement_doubles_the_scene_and_doubling_the_psf_halves_it(kind: type):
     psf, y, solver = uniform(3, 9, 14), uniform(2, 3, 9, 14, seed=1), kind(4).double()
     x = solver(y, LenslessConvolution(psf))
@@ -56,7 +57,7 @@ def test_doubling_the_measurement_doubles_the_scene_and_doubling_the_psf_halves_
     assert relative_error(solver(y, LenslessConvolution(2 * psf)), x / 2) < 1e-12
 
 
-@BOTH
+@ALL
 def test_samples_with_their_own_psf_equal_one_call_each(kind: type):
     psf, y, solver = uniform(2, 3, 9, 14), uniform(2, 3, 9, 14, seed=1), kind(4).double()
     together = solver(y, LenslessConvolution(psf))
@@ -65,7 +66,7 @@ def test_samples_with_their_own_psf_equal_one_call_each(kind: type):
         assert relative_error(together[sample : sample + 1], alone) < 1e-12
 
 
-@BOTH
+@ALL
 def test_early_exit_is_an_earlier_iterate(kind: type):
     physics, y, solver = LenslessConvolution(uniform(3, 9, 14)), uniform(2, 3, 9, 14, seed=1), kind(4).double()
     images = solver.iterates(y, physics)
@@ -76,7 +77,7 @@ def test_early_exit_is_an_earlier_iterate(kind: type):
     assert torch.equal(images[-1], solver(y, physics))
 
 
-@BOTH
+@ALL
 def test_gradients_reach_measurement_psf_and_every_parameter(kind: type):
     solver = kind(3).double()
     names = [name for name, _ in solver.named_parameters()]
@@ -89,7 +90,7 @@ def test_gradients_reach_measurement_psf_and_every_parameter(kind: type):
     assert torch.autograd.gradcheck(run, [value.detach().clone().requires_grad_() for value in inputs])
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("size", [(36, 48), (35, 47)])
 def test_a_few_steps_of_training_lower_the_loss(kind: type, size: tuple[int, int]):
     psf = get_system("tape", size="tiny").psf[..., : size[0], : size[1]]
@@ -108,6 +109,26 @@ def test_a_few_steps_of_training_lower_the_loss(kind: type, size: tuple[int, int
     assert all(not torch.equal(a, b) for a, b in zip(before, solver.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_noise_aware_admm_is_admm_with_the_penalties_of_each_noise(masked: bool):
+    """log p = log 0.002 + 0.7 log(s / 0.1) is tau = 0.002 (s / 0.1)^0.7."""
+    physics, y = LenslessConvolution(uniform(2, 3, 9, 14)), uniform(2, 3, 9, 14, seed=1)
+    mask = torch.ones(9, 14)
+    if masked:
+        mask = uniform(9, 14, seed=2) < 0.95
+        physics = ValidPixels(physics, mask=mask)
+    solver = NoiseAwareADMM(4, tau=2e-3).double()
+    with torch.no_grad():
+        solver.slopes[:, 3] = 0.7
+    found = solver(y, physics).detach()
+    for sample, psf in enumerate(uniform(2, 3, 9, 14)):
+        one = y[sample : sample + 1] * mask
+        share = float(noise_level(one, mask)) / float(one.abs().mean())
+        expected = UnrolledADMM(4, tau=2e-3 * (share / 0.1) ** 0.7).double()
+        camera = ValidPixels(LenslessConvolution(psf), mask=mask)
+        assert relative_error(found[sample : sample + 1], expected(one, camera)) < 1e-6
+
+
 def test_penalties_stay_positive_whatever_the_optimiser_does():
     solver = UnrolledADMM(3, mu1=0.2)
     assert solver.log_penalties.shape == (3, 4)
@@ -118,12 +139,12 @@ def test_penalties_stay_positive_whatever_the_optimiser_does():
     assert bool(torch.isfinite(x).all())
 
 
-@pytest.mark.parametrize(("kind", "weights"), [(UnrolledADMM, 20), (UnrolledFISTA, 10)])
+@pytest.mark.parametrize(("kind", "weights"), [(UnrolledADMM, 20), (NoiseAwareADMM, 40), (UnrolledFISTA, 10)])
 def test_number_of_weights(kind: type, weights: int):
     assert sum(value.numel() for value in kind(5).parameters()) == weights
 
 
-@BOTH
+@ALL
 def test_errors_name_what_is_wrong(kind: type):
     with pytest.raises(InputError, match="iterations: expected at least 1, got 0"):
         kind(0)

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from lensless.cli import main
 from lensless.data.photographs import split_pictures
@@ -155,12 +156,23 @@ def test_fine_tuning_changes_the_parts_that_are_named(whole, cache, tmp_path):
     assert changed == {"inversion"}
 
 
+def test_parts_of_another_model_begin_a_new_one(whole, cache, tmp_path):
+    more = [f"init={whole / 'model'}", "init_parts=[post]", "model.inversion.iterations=3"]
+    assert main(words(tmp_path / "run", cache, *more, "experiment.optimisation.train=[inversion]")) == 0
+    old, new = (Model.from_pretrained(out / "model").reconstruction for out in (whole, tmp_path / "run"))
+    assert (old.inversion.iterations, new.inversion.iterations) == (2, 3)
+    kept = new.post.state_dict()
+    assert all(torch.equal(weight, kept[name]) for name, weight in old.post.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["experiment.optimisation.train=[posst]"], "train: part: 'posst' is not known; did you mean post?"),
         (["resume=yes"], "resume: 'yes' is not known"),
         (["init=nowhere"], "model: nowhere is no folder"),
+        (["init_parts=[post]"], "init_parts: expected [], or a model in init to take them from"),
+        (["init=cpu_small", "init_parts=[posst]"], "part: 'posst' is not known; did you mean post?"),
         (["experiment.batch_size=17"], "batch_size: expected at most 16"),
         (["experiment.validation.split=train"], "validation: expected other scenes than for training, 2 are in both"),
         (["experiment.train.split=trian"], "did you mean train?"),

@@ -49,6 +49,8 @@ def test_differences_of_known_size():
     torch.testing.assert_close(value("mse", stages, truth), torch.tensor(0.04))
     torch.testing.assert_close(value("l1", stages, truth), torch.tensor(0.2))
     torch.testing.assert_close(value("inversion", stages, truth), torch.tensor(0.09))
+    half = torch.cat([truth[:1] + 0.1, truth[1:] + 0.01])
+    torch.testing.assert_close(value("log_mse", {"image": half}, truth), torch.tensor(-3.0), rtol=0, atol=1e-4)
     torch.testing.assert_close(psnr(truth + 0.1, truth), torch.full((2,), 20.0), rtol=0, atol=1e-4)
 
 
