@@ -26,7 +26,7 @@ from lensless_capture.png import read_picture
 from lensless_capture.records import RecordFolder
 from lensless_capture.report import in_words, summarise
 from lensless_capture.rig import Rig
-from lensless_capture.screens.base import black, mean_light, place, point
+from lensless_capture.screens.base import black, mean_light, place, placement, point
 
 # Of the point of light, in heights of the display.
 RADIUS = 0.02
@@ -70,6 +70,12 @@ class Collection:
     shift: tuple[int, int] = (0, 0)
     brightness: float = 1.0
 
+    def check(self, shapes: set[tuple[int, int]], display: tuple[int, int]) -> None:
+        """Raise InputError unless pictures of all these shapes have their place on the display."""
+        for shape in shapes:
+            placement(shape, display, height=self.height, shift=self.shift)
+        require(0 < self.brightness <= 1, f"brightness: expected in (0, 1], got {self.brightness}")
+
 
 def collect(
     out: Path,
@@ -84,12 +90,13 @@ def collect(
     InputError on wrong input and OSError on a full disk; what is written stays, and the next call goes on from there.
     """
     report, scenes, failures = Report(), list_scenes(collection.scenes), 0
-    if not (out / "manifest.json").exists():
-        _check(collection.scenes, scenes)
+    shapes = set() if (out / "manifest.json").exists() else _shapes(collection.scenes, scenes)
     while True:
         before = report.written
         try:
             with open_rig() as rig:
+                require(rig.display is not None, "display: this rig has none; add [display] to its file")
+                collection.check(shapes, rig.display.size)
                 records = _Run(out, collection, scenes, rig, report).go()
             report.summary = summarise(records)
             write_whole(out / "report.json", (json.dumps(asdict(report), indent=1) + "\n").encode())
@@ -103,17 +110,16 @@ def collect(
             time.sleep(pauses[failures])
 
 
-def _check(folder: Path, scenes: list[str]) -> None:
-    """Raise InputError for a picture that cannot be read, at the beginning rather than in the middle of a night."""
-    for scene in tqdm(scenes, desc="looking at the pictures", unit="picture", leave=False):
-        read_picture(folder / scene)
+def _shapes(folder: Path, scenes: list[str]) -> set[tuple[int, int]]:
+    """(H, W) of the pictures. Raises InputError for one that cannot be read, rather than in the middle of a night."""
+    bar = tqdm(scenes, desc="looking at the pictures", unit="picture", leave=False)
+    return {read_picture(folder / scene).shape[:2] for scene in bar}
 
 
 class _Run:
     """One stretch of a collection, from opening the rig to its end or failure."""
 
     def __init__(self, out: Path, collection: Collection, scenes: list[str], rig: Rig, report: Report):
-        require(rig.display is not None, "display: this rig has none; add [display] to its file")
         self.collection, self.rig, self.report = collection, rig, report
         self.shots = plan(scenes, masks=list(rig.mask.labels) if rig.mask else [], every=collection.every)
         placed = {name: getattr(collection, name) for name in ("every", "height", "shift", "brightness")}

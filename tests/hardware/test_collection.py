@@ -21,8 +21,8 @@ START = ["dark", "background", "background", "psf"]
 KINDS = [*START, *4 * ["scene"], *START, *3 * ["scene"], "psf"]
 
 
-def gather(out, scenes, file, *, auto=None, exposure=0.05, pauses=(0.01,) * 3):
-    collection = Collection(scenes, Settings(exposure), auto, every=4)
+def gather(out, scenes, file, *, auto=None, exposure=0.05, pauses=(0.01,) * 3, **where):
+    collection = Collection(scenes, Settings(exposure), auto, every=4, **where)
     return collect(out, collection, rig_opener(read_rig(str(file))), pauses=pauses)
 
 
@@ -186,6 +186,24 @@ def test_a_picture_that_cannot_be_read_is_said_before_anything_is_measured(scene
     (scenes / "5.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"5\.png: cannot be read as a picture"):
         gather(tmp_path / "out", scenes, virtual())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"height": 1.5}, r"height: expected in \(0, 1\], got 1.5"),
+        ({"brightness": 0}, r"brightness: expected in \(0, 1\], got 0"),
+        # the last picture, and it alone, is as wide as the display
+        ({"shift": (0, 3)}, r"shift: \(0, 3\) moves a picture of \(12, 24\) off the screen of \(18, 24\)"),
+    ],
+)
+def test_a_place_that_a_picture_has_not_is_said_before_anything_is_measured(scenes, virtual, tmp_path, where, message):
+    for file in scenes.iterdir():
+        Image.new("RGB", (6, 6)).save(file)
+    Image.new("RGB", (20, 10)).save(max(scenes.iterdir()))
+    with pytest.raises(InputError, match=message):
+        gather(tmp_path / "out", scenes, virtual(), **where)
     assert not (tmp_path / "out").exists()
 
 

@@ -86,20 +86,29 @@ def place(
     pixels. brightness: factor on the screen's numbers.
     Raises InputError on a height or brightness outside (0, 1] or a picture that leaves the screen.
     """
-    for name, value in (("height", height), ("brightness", brightness)):
-        require(0 < value <= 1, f"{name}: expected in (0, 1], got {value}")
-    scale = height * min(size[0] / picture.shape[0], size[1] / picture.shape[1])
-    rows, columns = (max(1, round(scale * extent)) for extent in picture.shape[:2])
+    require(0 < brightness <= 1, f"brightness: expected in (0, 1], got {brightness}")
+    rows, columns = placement(picture.shape[:2], size, height=height, shift=shift)
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    resized = np.asarray(Image.fromarray(picture).resize(shape[::-1], Image.Resampling.LANCZOS))
+    screen = black(size)
+    screen[rows, columns] = np.rint(resized * brightness)
+    return screen
+
+
+def placement(
+    shape: tuple[int, int], size: tuple[int, int], *, height: float = 1.0, shift: tuple[int, int] = (0, 0)
+) -> tuple[slice, slice]:
+    """Rows and columns of a screen of ``size`` that :func:`place` gives a picture of ``shape``; raises as it does."""
+    require(0 < height <= 1, f"height: expected in (0, 1], got {height}")
+    scale = height * min(size[0] / shape[0], size[1] / shape[1])
+    rows, columns = (max(1, round(scale * extent)) for extent in shape)
     top = (size[0] - rows) // 2 + shift[0]
     left = (size[1] - columns) // 2 + shift[1]
     require(
         0 <= top <= size[0] - rows and 0 <= left <= size[1] - columns,
         f"shift: {shift} moves a picture of {(rows, columns)} off the screen of {size}; lower height or shift",
     )
-    resized = np.asarray(Image.fromarray(picture).resize((columns, rows), Image.Resampling.LANCZOS))
-    screen = black(size)
-    screen[top : top + rows, left : left + columns] = np.rint(resized * brightness)
-    return screen
+    return slice(top, top + rows), slice(left, left + columns)
 
 
 def mean_light(picture: np.ndarray) -> float:
