@@ -6,7 +6,7 @@ from typing import Any
 
 from lensless.errors import check_name
 from lensless.evaluation.results import BY_NAME, Results
-from lensless.evaluation.statistics import Interval, compare, mean_interval
+from lensless.evaluation.statistics import Comparison, Interval, compare, mean_interval
 
 CLAIMS = ("better", "larger_gain")
 
@@ -28,9 +28,9 @@ def answers(results: Results) -> list[Answer]:
 
     A statement is {text, claim, ...}. With claim "better" the `model` is compared with each model of `than` on each of
     `systems` by each of `metrics`, and "yes" means that every difference's interval lies above 0 and, with `apart`,
-    that the two means' intervals do not overlap. With claim "larger_gain" the mean difference of the first and the
-    second model of `gain` on the system `gain[2]` is compared with that of `over`, image by image. "no" means an
-    interval on the other side of 0. Raises InputError on another claim.
+    that the two means' intervals within pictures do not overlap (:attr:`Comparison.apart`). With claim "larger_gain"
+    the mean difference of the first and the second model of `gain` on the system `gain[2]` is compared with that of
+    `over`, image by image. "no" means an interval on the other side of 0. Raises InputError on another claim.
     """
     found = []
     for statement in results.description.get("statements") or []:
@@ -61,13 +61,19 @@ def _better(statement: Mapping[str, Any], results: Results) -> Iterator[tuple[in
                 one, two, groups = pair
                 found = compare(one, two, groups)
                 side = _side(found.difference)
-                apart = mean_interval(one, groups).low > mean_interval(two, groups).high
-                if statement.get("apart") and side > 0 and not apart:
+                if statement.get("apart") and side > 0 and not found.apart:
                     side = 0
                 yield side, (
                     f"{where}: {_shown(found.difference)}; {found.better} of {found.groups} pictures better, "
-                    f"p = {found.p:.2g}; the means' intervals {'do not overlap' if apart else 'overlap'}"
+                    f"p = {found.p:.2g}; the means' intervals {_overlap(found, one, two, groups)}"
                 )
+
+
+def _overlap(found: Comparison, one: Sequence[float], two: Sequence[float], groups: Sequence[str]) -> str:
+    first, second = (mean_interval(values, groups) for values in (one, two))
+    if first.low > second.high or second.low > first.high:
+        return "do not overlap"
+    return "overlap, those within pictures do not" if found.apart else "overlap"
 
 
 def _larger_gain(statement: Mapping[str, Any], results: Results) -> Iterator[tuple[int, str]]:

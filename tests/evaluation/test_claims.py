@@ -84,14 +84,14 @@ def test_worse_is_no_and_mixed_is_not_decided(ask):
 
 
 def test_apart_asks_for_intervals_that_do_not_overlap(ask):
-    """A difference of 1 on every picture is certain; means that spread by 20 overlap all the same."""
-    learned, solver = [11, 21, 31], [10, 20, 30]
-    assert ask(BETTER, records("learned", "here", learned), records("solver, tau 1", "here", solver)).verdict == "yes"
-    found = ask(
-        BETTER | {"apart": True}, records("learned", "here", learned), records("solver, tau 1", "here", solver)
-    )
-    assert found.verdict == "not decided"
-    assert found.evidence[0].endswith("the means' intervals overlap")
+    """Gains of 1 and 3: 2 > sqrt(2) 1. Gains of 0.5 and 4.5: 2.5 < sqrt(2) 2, though above 0."""
+    apart = BETTER | {"apart": True}
+    close = ask(apart, records("learned", "here", [11, 23]), records("solver, tau 1", "here", [10, 20]))
+    assert close.verdict == "yes" and close.evidence[0].endswith("overlap, those within pictures do not")
+    found = ask(apart, records("learned", "here", [10.5, 24.5]), records("solver, tau 1", "here", [10, 20]))
+    assert found.verdict == "not decided" and found.evidence[0].endswith("the means' intervals overlap")
+    clear = ask(apart, records("learned", "here", [30, 31]), records("solver, tau 1", "here", [10, 20]))
+    assert clear.verdict == "yes" and clear.evidence[0].endswith("the means' intervals do not overlap")
 
 
 def test_less_is_better_for_distances(ask):

@@ -53,6 +53,23 @@ def test_a_comparison_is_paired():
     assert found.p == pytest.approx(2 * 0.5**30)
 
 
+@pytest.mark.parametrize("gain", [-1.0, 0.3, 0.45, 0.6])
+def test_means_are_apart_where_their_intervals_without_the_pictures_share_are(gain):
+    """Both methods' values less their mean on each picture, times sqrt(2), about the method's own mean."""
+    random = np.random.default_rng(3)
+    scenes = 10 * random.normal(size=25)
+    one, other = scenes + gain + random.normal(size=25), scenes
+    groups = np.arange(25)
+    ends = []
+    for values in (one, other):
+        within = values - (one + other) / 2
+        within = values.mean() + np.sqrt(2) * (within - within.mean())
+        ends.append(mean_interval(within, groups))
+    expected = ends[0].low > ends[1].high or ends[1].low > ends[0].high
+    assert compare(one, other, groups).apart == expected
+    assert expected == (gain in (-1.0, 0.6))
+
+
 def test_the_sign_test_by_hand():
     """4 pictures better, 1 worse, 1 alike: p = 2 (1 + 5) / 32."""
     found = compare([1, 1, 1, 1, 0, 3], [0, 0, 0, 0, 1, 3], list("abcdef"))
