@@ -126,13 +126,21 @@ def _pictures(scenes: str, split: str, cache: str | None, longest_side: int) -> 
 
 
 def _key(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(settings.items()))
+    """Settings as a key of a dictionary; those of a section {mask: {slope: 1}} have dotted names, mask.slope."""
+    flat = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": content for inner, content in _key(value)}
+        else:
+            flat[name] = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return tuple(sorted(flat.items()))
 
 
 @functools.cache
 def camera(name: str, size: str, mask_seed: int, snr_db: float | None, settings: tuple[tuple[str, Any], ...]) -> System:
     """One camera serves training and validation: its PSF is computed once."""
-    return replace(get_system(name, size=size, mask_seed=mask_seed, settings=dict(settings)), snr_db=snr_db)
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in settings}
+    return replace(get_system(name, size=size, mask_seed=mask_seed, settings=plain), snr_db=snr_db)
 
 
 def split_pictures(pictures: Sequence[Path]) -> dict[str, list[Path]]:

@@ -114,11 +114,10 @@ def read_results(out: Path, suite: str) -> Results:
     columns = sorted(_columns(description["systems"], rows), key=lambda column: not column.seen)
     cells, chosen, missing = {}, {}, 0
     for column in columns:
-        number = range(description["systems"][column.name].get("samples") or 0)
-        images = set(number).union(*(members.get((name, column.name), ()) for row in rows for name in row.members))
+        images = description["systems"][column.name]["samples"]
         for row in rows:
             found = {name: members.get((name, column.name), {}) for name in row.members}
-            missing += sum(len(images) - len(one) for one in found.values())
+            missing += sum(images - len(one) for one in found.values())
             best = _best(found, column.judge) if row.group else row.name
             if best is not None and found[best]:
                 cells[row.name, column.name] = found[best]
@@ -160,7 +159,8 @@ def _by_member(
 ) -> tuple[dict[tuple[str, str], dict[int, Record]], int]:
     """Records by (name in `rows`, name in `systems`) and image, and how many of another version were left out.
 
-    Of two of one image, which were scored with other LPIPS networks, the one with more metrics counts.
+    Of two of one image, which were scored with other LPIPS networks, the one with more metrics counts. Images beyond
+    the `samples` of a system, of a suite with more of them in the same folder, are none of this one's.
     """
     rows, systems = _by_key(description["rows"]), _by_key(description["systems"])
     version = description["versions"]["lensless-torch"]
@@ -172,6 +172,8 @@ def _by_member(
             others += 1
             continue
         for place in places:
+            if record["image"] >= description["systems"][place[1]]["samples"]:
+                continue
             cell = found.setdefault(place, {})
             before = cell.get(record["image"])
             if before is None or len(before["metrics"]) < len(record["metrics"]):

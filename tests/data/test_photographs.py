@@ -95,6 +95,14 @@ def test_random_cameras_compute_their_masks_once(tmp_path):
     assert [file.stat().st_mtime_ns for file in files] == stamps
 
 
+def test_settings_may_be_dotted_or_in_sections(tmp_path):
+    opening = [5e-5, 1.5e-4]
+    dotted = make(tmp_path, assumed={"mask.lcd.opening": opening})
+    sections = make(tmp_path, assumed={"mask": {"lcd": {"opening": opening}}})
+    torch.testing.assert_close(dotted.psf(0), sections.psf(0), rtol=0, atol=0)
+    assert float((dotted.psf(0) - make(tmp_path).psf(0)).abs().max()) > 1e-5
+
+
 def test_wrong_words_are_refused(tmp_path):
     with pytest.raises(InputError, match="split: 'tst' is not known; did you mean test"):
         make(tmp_path, split="tst")

@@ -15,7 +15,7 @@ ROWS = {
     "solver, tau 2": {"key": "S2", "tuning": "solver"},
     "plain": {"key": "P"},
 }
-SYSTEMS = {"here": {"key": "h"}, "there": {"key": "t"}}
+SYSTEMS = {"here": {"key": "h", "samples": 3}, "there": {"key": "t", "samples": 3}}
 VERSIONS = {"lensless-torch": "0"}
 
 

@@ -78,6 +78,14 @@ def test_of_an_image_scored_twice_the_record_with_more_metrics_counts(matrix):
     assert psnr(read_results(matrix.out, "suite"), "tape", "tape") == [20, 20, 24, 24]
 
 
+def test_images_of_a_larger_suite_in_the_folder_are_left_out(matrix):
+    systems = {"tape": {"samples": 3}, "fza": {}}
+    matrix.describe(systems=systems)
+    found = read_results(matrix.out, "suite")
+    assert {(system, len(cell)) for (_, system), cell in found.cells.items()} == {("tape", 3), ("fza", 4)}
+    assert found.missing == 0
+
+
 def test_what_is_missing_damaged_and_repeated_is_said(folder):
     folder.describe(waiting=["mls"])
     folder.fill({("tape", "tape"): (20, 24), ("fza", "tape"): (20, None)})
