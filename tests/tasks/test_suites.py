@@ -35,6 +35,16 @@ def test_every_other_contender_can_be_made(suite, tmp_path):
     assert len({str(one.identity) for one in contenders}) == len(contenders)
 
 
+@pytest.mark.parametrize("suite", sorted(set(SUITES) - {"real"}))
+def test_every_system_gives_its_samples(suite, tmp_path, tmp_path_factory):
+    cache = tmp_path_factory.getbasetemp() / "photographs"
+    found = read(suite, tmp_path, f"cache={cache}", "images=1")
+    shapes = {system.name: tuple(system.dataset[0].measurement.shape) for system in found.test_systems()}
+    assert set(shapes) == set(found.systems)
+    if suite != "speed":
+        assert set(shapes.values()) == {(3, 36, 48)}
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_statements_ask_for_rows_and_systems_that_are_there(suite, tmp_path):
     found = read(suite, tmp_path)
