@@ -63,7 +63,9 @@ class Processor(nn.Module):
     def _check(self, x: Tensor, background: Tensor | None) -> None:
         channels = self.network.out_channels
         if x.ndim != 4 or x.shape[1] != channels:
-            raise InputError(f"x: expected (B, {channels}, H, W) for this network, got {tuple(x.shape)}")
+            gray = x.ndim == 4 and x.shape[1] == 1
+            advice = f"; repeat the gray channel, prepare.channels={[0] * channels}" if gray else ""
+            raise InputError(f"x: expected (B, {channels}, H, W) for this network, got {tuple(x.shape)}{advice}")
         if (background is not None) != self.background:
             came = "none" if background is None else "one"
             raise InputError(f"background: the processor was made with background={self.background}, got {came}")
