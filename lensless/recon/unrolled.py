@@ -108,7 +108,7 @@ class NoiseAwareADMM(UnrolledADMM):
     """
 
     def __init__(
-        self, iterations: int = 5, *, tau: float = 4e-4, mu1: float = 0.03, mu2: float = 0.01, mu3: float = 0.001
+        self, iterations: int = 20, *, tau: float = 3e-3, mu1: float = 0.02, mu2: float = 0.02, mu3: float = 3e-4
     ):
         super().__init__(iterations, tau=tau, mu1=mu1, mu2=mu2, mu3=mu3)
         self.slopes = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 1.0]).repeat(iterations, 1))

@@ -97,7 +97,7 @@ def test_a_few_steps_of_training_lower_the_loss(kind: type, size: tuple[int, int
     physics, scene = LenslessConvolution(psf), uniform(2, 3, *size, seed=3, dtype=torch.float32)
     y, solver = physics(scene), kind(5)
     before = [value.detach().clone() for value in solver.parameters()]
-    optimiser, losses = torch.optim.Adam(solver.parameters(), lr=0.05), []
+    optimiser, losses = torch.optim.Adam(solver.parameters(), lr=0.1), []
     for _ in range(8):
         loss = (solver(y, physics) - scene).square().mean()
         optimiser.zero_grad()
@@ -117,14 +117,15 @@ def test_noise_aware_admm_is_admm_with_the_penalties_of_each_noise(masked: bool)
     if masked:
         mask = uniform(9, 14, seed=2) < 0.95
         physics = ValidPixels(physics, mask=mask)
-    solver = NoiseAwareADMM(4, tau=2e-3).double()
+    others = {"mu1": 0.05, "mu2": 0.02, "mu3": 0.003}
+    solver = NoiseAwareADMM(4, tau=2e-3, **others).double()
     with torch.no_grad():
         solver.slopes[:, 3] = 0.7
     found = solver(y, physics).detach()
     for sample, psf in enumerate(uniform(2, 3, 9, 14)):
         one = y[sample : sample + 1] * mask
         share = float(noise_level(one, mask)) / float(one.abs().mean())
-        expected = UnrolledADMM(4, tau=2e-3 * (share / 0.1) ** 0.7).double()
+        expected = UnrolledADMM(4, tau=2e-3 * (share / 0.1) ** 0.7, **others).double()
         camera = ValidPixels(LenslessConvolution(psf), mask=mask)
         assert relative_error(found[sample : sample + 1], expected(one, camera)) < 1e-6
 
