@@ -77,7 +77,7 @@ class UnrolledADMM(Unrolled):
         camera, valid = split_valid(physics)
         gain = camera.spectrum.abs().flatten(1).amax(1)
         scale = data_scale(y if valid is None else y * valid)
-        scenes = self.solve(
+        scenes = self._solve(
             y / per_sample(scale, 4),
             camera.spectrum / per_sample(gain, 4),
             iterations,
@@ -91,7 +91,7 @@ class UnrolledADMM(Unrolled):
             return [x.clamp(min=0) * unit for x in scenes]
         return [x.clamp_(min=0).mul_(unit) for x in scenes]
 
-    def solve(
+    def _solve(
         self, y: Tensor, spectrum: Tensor, iterations: int, *, valid: Tensor | float, **problem: Any
     ) -> list[Tensor]:
         """:func:`unrolled_admm` of the scaled measurement and camera with the first penalties."""
@@ -113,7 +113,7 @@ class NoiseAwareADMM(UnrolledADMM):
         super().__init__(iterations, tau=tau, mu1=mu1, mu2=mu2, mu3=mu3)
         self.slopes = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 1.0]).repeat(iterations, 1))
 
-    def solve(
+    def _solve(
         self, y: Tensor, spectrum: Tensor, iterations: int, *, valid: Tensor | float, **problem: Any
     ) -> list[Tensor]:
         """As for UnrolledADMM, with the penalties of each sample."""
