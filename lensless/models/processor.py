@@ -64,7 +64,7 @@ class Processor(nn.Module):
         channels = self.network.out_channels
         if x.ndim != 4 or x.shape[1] != channels:
             gray = x.ndim == 4 and x.shape[1] == 1
-            advice = f"; repeat the gray channel, prepare.channels={[0] * channels}" if gray else ""
+            advice = f"; repeat the gray channel, prepare.channels=[{','.join(channels * '0')}]" if gray else ""
             raise InputError(f"x: expected (B, {channels}, H, W) for this network, got {tuple(x.shape)}{advice}")
         if (background is not None) != self.background:
             came = "none" if background is None else "one"
